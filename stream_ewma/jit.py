@@ -1,0 +1,47 @@
+"""The one door to numba: how kernels are compiled and where the compiled code is cached.
+
+numba's own cache notices when the file of a kernel changes, not when a kernel that it calls (and
+has inlined) in another file does. So the cache folder's name holds a hash of every source of this
+package, of numba's version and of the flags that change the generated code.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+
+_F = TypeVar("_F", bound=Callable[..., object])
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256()
+    package = Path(__file__).parent
+    for source in sorted(package.rglob("*.py")):
+        digest.update(source.relative_to(package).as_posix().encode())
+        digest.update(source.read_bytes())
+    digest.update(version("numba").encode())
+    digest.update(sys.version.encode())
+    digest.update(os.environ.get("NUMBA_BOUNDSCHECK", "").encode())
+    return digest.hexdigest()[:16]
+
+
+def _cache_root() -> Path:
+    root = os.environ.get("STREAM_EWMA_KERNEL_CACHE_DIR")
+    if root:
+        return Path(root)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stream-ewma"
+
+
+if "numba" not in sys.modules:  # numba reads the setting once, when it is imported
+    os.environ["NUMBA_CACHE_DIR"] = str(_cache_root() / f"kernels-{_fingerprint()}")
+
+import numba  # noqa: E402  the cache folder must be set first
+
+
+def kernel(function: _F) -> _F:
+    """Compile `function` on first use: IEEE arithmetic as written, interpreter lock released."""
+    compiled: _F = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+    return compiled
