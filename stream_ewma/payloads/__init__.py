@@ -1,0 +1,1 @@
+"""Record values to readings, smoothed readings to record values: one file a format."""
