@@ -5,7 +5,7 @@ fields (keys, values, headers) are spans: where the bytes start in a shared buff
 """
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,28 @@ def as_bytes(data: bytes | bytearray | memoryview | Bytes) -> Bytes:
     view = np.frombuffer(data, np.uint8)
     view.flags.writeable = False
     return view
+
+
+_DOUBLING_ENDS = 65_536
+
+
+def grown_size(size: int, at_least: int) -> int:
+    """The next size of a growing column: double while small, an eighth more once large.
+
+    Small steps keep the unused part small and the zeroing of the new part short; they cost no
+    copying, see `extend`.
+    """
+    step = size if size < _DOUBLING_ENDS else max(size // 8, _DOUBLING_ENDS)
+    return size + max(step, at_least)
+
+
+def extend(column: NDArray[Any], size: int) -> None:
+    """Lengthen `column` in place to `size` rows, the new ones zero.
+
+    realloc moves large blocks by remapping their pages (mremap in glibc and musl), so millions
+    of rows are not copied. The owner of the column must hold no view of it across the call.
+    """
+    column.resize(size, refcheck=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
+import numba
+
 _F = TypeVar("_F", bound=Callable[..., object])
 
 
@@ -35,13 +37,17 @@ def _cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stream-ewma"
 
 
-if "numba" not in sys.modules:  # numba reads the setting once, when it is imported
-    os.environ["NUMBA_CACHE_DIR"] = str(_cache_root() / f"kernels-{_fingerprint()}")
-
-import numba  # noqa: E402  the cache folder must be set first
+_CACHE_DIR = str(_cache_root() / f"kernels-{_fingerprint()}")
 
 
 def kernel(function: _F) -> _F:
     """Compile `function` on first use: IEEE arithmetic as written, interpreter lock released."""
-    compiled: _F = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+    # numba looks the folder up when a function is decorated. Set for that moment only: another
+    # user of numba in this process keeps the folder of their own.
+    other = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = _CACHE_DIR
+    try:
+        compiled: _F = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+    finally:
+        numba.config.CACHE_DIR = other
     return compiled

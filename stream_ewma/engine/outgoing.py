@@ -1,0 +1,143 @@
+"""What a step hands to the shell: finished batches that can still be cut smaller or given up.
+
+A batch that the broker refuses must not be tried for ever: it is halved until the refused record
+stands alone, and that record's input becomes a dead letter.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from stream_ewma.columns import Int32, Int64, Spans
+from stream_ewma.engine.dead_letters import Reason, dead_letter_headers
+from stream_ewma.records.columns import RecordColumns
+from stream_ewma.records.writer import Compression, EncodedBatch, encode
+
+
+class Destination(Enum):
+    """Which topic a batch is for; the shell knows the names."""
+
+    OUTPUT = "output"
+    DEAD_LETTERS = "dead_letters"
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """n records to be published in one partition, as columns.
+
+    Attributes:
+        destination: output or dead letters.
+        source: the n input records they come from, in the same order.
+        timestamp: int64 (n,), ms.
+        keys: n spans.
+        values: n spans.
+        headers: n spans, without the count in front.
+        headers_count: int32 (n,).
+        max_batch_bytes: batches are cut at this size, uncompressed.
+        compression: codec of the batches.
+    """
+
+    destination: Destination
+    source: RecordColumns
+    timestamp: Int64
+    keys: Spans
+    values: Spans
+    headers: Spans
+    headers_count: Int32
+    max_batch_bytes: int
+    compression: Compression
+
+    def __len__(self) -> int:
+        return len(self.timestamp)
+
+    def take(self, rows: Int64) -> "Outgoing":
+        """The records at `rows`."""
+        return Outgoing(
+            self.destination,
+            self.source.take(rows),
+            self.timestamp[rows],
+            self.keys.take(rows),
+            self.values.take(rows),
+            self.headers.take(rows),
+            self.headers_count[rows],
+            self.max_batch_bytes,
+            self.compression,
+        )
+
+    def batches(self) -> "list[OutgoingBatch]":
+        """Encode the records into batches."""
+        encoded = encode(
+            self.timestamp,
+            self.keys,
+            self.values,
+            self.headers,
+            self.headers_count,
+            max_batch_bytes=self.max_batch_bytes,
+            compression=self.compression,
+        )
+        return [OutgoingBatch(self, batch) for batch in encoded]
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingBatch:
+    """One encoded batch and the columns that it was made from."""
+
+    origin: Outgoing
+    encoded: EncodedBatch
+
+    def __len__(self) -> int:
+        return self.encoded.row_count
+
+    @property
+    def destination(self) -> Destination:
+        """Which topic the batch is for."""
+        return self.origin.destination
+
+    def halves(self) -> "list[OutgoingBatch]":
+        """The batch's records in two batches; needs at least two records."""
+        first, middle = self.encoded.first_row, self.encoded.first_row + len(self) // 2
+        end = first + len(self)
+        return [
+            batch
+            for rows in (np.arange(first, middle), np.arange(middle, end))
+            for batch in self.origin.take(rows).batches()
+        ]
+
+    def source(self) -> RecordColumns:
+        """The input records that this batch's records come from."""
+        first = self.encoded.first_row
+        return self.origin.source.take(np.arange(first, first + len(self)))
+
+
+def dead_letters(
+    records: RecordColumns,
+    reasons: list[Reason],
+    topic: str,
+    partition: int,
+    *,
+    max_batch_bytes: int,
+    compression: Compression,
+) -> Outgoing:
+    """The records unchanged, with the headers of a dead letter.
+
+    Args:
+        records: n input records.
+        reasons: n reasons.
+        topic: input topic.
+        partition: input partition.
+        max_batch_bytes: where batches are cut.
+        compression: codec of the batches.
+    """
+    headers = dead_letter_headers(records, reasons, topic, partition)
+    return Outgoing(
+        Destination.DEAD_LETTERS,
+        records,
+        records.timestamp,
+        records.keys,
+        records.values,
+        headers.spans,
+        headers.count,
+        max_batch_bytes,
+        compression,
+    )
