@@ -1,0 +1,1 @@
+"""The mathematics of smoothing. No bytes, no Kafka, no clock."""
