@@ -27,7 +27,7 @@ from .kafka_runtime import Runtime, find_runtime
 from .waiting import wait_until
 
 BOOTSTRAP_VARIABLE = "STREAM_EWMA_TEST_BOOTSTRAP"
-USERNAME, PASSWORD = "smoother", "correct horse battery staple"  # noqa: S105 (a test's own broker)
+USERNAME, PASSWORD = "smoother", "correct horse battery staple"
 START_TIMEOUT_S = 90
 STOP_TIMEOUT_S = 60
 LOG_TAIL_BYTES = 6000

@@ -1,0 +1,100 @@
+"""The service as its users run it: a process with a settings file."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .waiting import wait_until
+
+COMMAND = Path(sysconfig.get_path("scripts")) / "stream-ewma"
+START_TIMEOUT_S = 120
+STOP_TIMEOUT_S = 60
+
+
+class Service:
+    """One `stream-ewma run` process.
+
+    Attributes:
+        log_file: its standard output and error, in the order they came.
+        settings: what it was given.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any], *, name: str = "service") -> None:
+        self.settings = settings
+        self.log_file = folder / f"{name}.log"
+        file = folder / f"{name}.yaml"
+        file.write_text(yaml.safe_dump(dict(settings)))
+        # The process is compiled as shipped, not as the suite checks it, and knows no settings but
+        # the file's.
+        environment = {
+            name: text
+            for name, text in os.environ.items()
+            if not name.startswith(("STREAM_EWMA_", "NUMBA_"))
+        }
+        with self.log_file.open("wb") as log:
+            self.process = subprocess.Popen(
+                [str(COMMAND), "run", "--config", str(file)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                cwd=folder,
+            )
+
+    @property
+    def log(self) -> str:
+        """All it has written so far."""
+        return self.log_file.read_text(errors="replace")
+
+    def wait_ready(self) -> "Service":
+        """Wait until it says that it is ready."""
+
+        def ready() -> bool:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"it ended with {self.process.returncode}:\n{self.log}")
+            return "ready" in self.log
+
+        wait_until(ready, timeout_s=START_TIMEOUT_S, what=lambda: f"not ready:\n{self.log}")
+        return self
+
+    def wait_log(self, text: str) -> None:
+        """Wait until its log holds `text`."""
+        wait_until(
+            lambda: text in self.log, what=lambda: f"{text!r} is not in its log:\n{self.log}"
+        )
+
+    def wait_exit(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
+        """Wait until it ends by itself; return its exit code."""
+        try:
+            return self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"still running after {timeout_s} s:\n{self.log}") from None
+
+    def terminate(self) -> int:
+        """Ask it to stop (SIGTERM) and return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait_exit()
+
+    def stop(self) -> None:
+        """Stop it and insist that it ended well."""
+        code = self.terminate()
+        assert code == 0, f"exit code {code}:\n{self.log}"
+        self.assert_no_traceback()
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL)."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.wait(STOP_TIMEOUT_S)
+
+    def assert_no_traceback(self) -> None:
+        """Insist that nothing it wrote is a stack trace or a forgotten task."""
+        for sign in ("Traceback", "never retrieved", "never awaited", "was destroyed but"):
+            assert sign not in self.log, self.log
