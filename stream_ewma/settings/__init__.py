@@ -1,0 +1,29 @@
+"""Settings: the models, and the only reader of the environment."""
+
+from stream_ewma.settings.load import load_settings
+from stream_ewma.settings.models import Settings
+from stream_ewma.settings.sections import (
+    DeadLetterSettings,
+    DeliverySettings,
+    InputSettings,
+    KafkaSettings,
+    LogSettings,
+    OutputSettings,
+    SmoothingSettings,
+    StateSettings,
+    TopicsSettings,
+)
+
+__all__ = [
+    "DeadLetterSettings",
+    "DeliverySettings",
+    "InputSettings",
+    "KafkaSettings",
+    "LogSettings",
+    "OutputSettings",
+    "Settings",
+    "SmoothingSettings",
+    "StateSettings",
+    "TopicsSettings",
+    "load_settings",
+]

@@ -1,0 +1,117 @@
+"""pydantic's errors in this project's words: what is wrong, and what to write."""
+
+from difflib import get_close_matches
+from typing import get_args
+
+from annotated_types import Ge, Gt, Le
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from stream_ewma.settings import names
+from stream_ewma.settings.checks import CONFLICT, FACTOR_EXAMPLES
+from stream_ewma.settings.sections import RuleSettings
+from stream_ewma.settings.sources import Layer
+from stream_ewma.settings.values import show
+
+_REQUIRED = {
+    "input.topics": "write the topics to read: input: {topics: [sensor-readings]} in the settings"
+    " file, or the flag --input.topics sensor-readings",
+    "smoothing": f"write one of {FACTOR_EXAMPLES} under it",
+}
+
+
+def describe(name: str, details: ErrorDetails, layer: Layer) -> str:
+    """What is wrong with the setting `name`, and what to write in the manner of `layer`."""
+    kind = details["type"]
+    if kind == CONFLICT:
+        return str(details["msg"])
+    if kind == "missing":
+        return f"is missing; {_REQUIRED.get(name, 'write it')}"
+    if kind == "extra_forbidden":
+        return f"is no setting; {_advice_on_unknown(name, layer)}"
+    if kind == "value_error":
+        return str(details["ctx"]["error"])
+    if kind == "model_type":
+        return f"is a section; write its settings under it: {', '.join(_fields_of(name))}"
+    return _describe_value(kind, details, _field(name))
+
+
+def _describe_value(kind: str, details: ErrorDetails, field: FieldInfo | None) -> str:
+    """Errors that begin with the value, which is not shown where it may be a password."""
+    is_secret = field is not None and names.Setting("", field).is_secret
+    value = "this" if is_secret else show(details["input"])
+    match kind:
+        case "literal_error":
+            what, advice = "is not one of the choices", _choices(field, details["input"])
+        case "bool_parsing" | "bool_type":
+            what, advice = "is neither true nor false", "true or false"
+        case "string_type":
+            what, advice = "is not text", 'it in quotes, "..."'
+        case "int_parsing" | "int_type" | "int_from_float" | "int_parsing_size":
+            what, advice = "is not a whole number", _range(field, "a whole number")
+        case "float_parsing" | "float_type" | "finite_number":
+            what, advice = "is not a finite number", _range(field, "a number")
+        case "greater_than" | "greater_than_equal" | "less_than_equal":
+            what, advice = "is out of range", _range(field, "a number")
+        case "too_short" | "string_too_short":
+            value, what, advice = "it", "is empty", "at least one"
+        case "tuple_type":
+            what, advice = "is not a list", "[..., ...]"
+        case _:  # pydantic's words for what no field of today's models produces
+            what, advice = str(details["msg"]), "another value"
+    return f"{value} {what}; write {advice}"
+
+
+def _advice_on_unknown(name: str, layer: Layer) -> str:
+    section, _, last = name.rpartition(".")
+    if section.startswith("smoothing.rules."):
+        near = names.nearest_in_rule(last)
+        return f"write {near}" if near else f"a rule has {', '.join(RuleSettings.model_fields)}"
+    known = names.nearest(name)
+    return f"write {layer.spell(known)}" if known else "leave it out"
+
+
+def _fields_of(name: str) -> list[str]:
+    if name.startswith("smoothing.rules."):
+        return list(RuleSettings.model_fields)
+    return list(names.sections()[name].model_fields)
+
+
+def _field(name: str) -> FieldInfo | None:
+    """The field of a dotted name; of the list for an item of a list."""
+    if name.startswith("smoothing.rules."):
+        return RuleSettings.model_fields.get(name.rpartition(".")[2])
+    if name not in names.settings():
+        name = name.rpartition(".")[0]
+    setting = names.settings().get(name)
+    return setting.field if setting else None
+
+
+def _choices(field: FieldInfo | None, value: object) -> str:
+    choices = _literals(field.annotation if field else None)
+    lowered = {choice.lower().replace("_", "-"): choice for choice in choices}
+    close = get_close_matches(str(value).lower().replace("_", "-"), lowered, 1, 0.6)
+    if close:
+        return f"{lowered[close[0]]} (of {' | '.join(choices)})"
+    return " | ".join(choices)
+
+
+def _literals(annotation: object) -> list[str]:
+    found: list[str] = []
+    for argument in get_args(annotation):
+        found += [argument] if isinstance(argument, str) else _literals(argument)
+    return found
+
+
+def _range(field: FieldInfo | None, noun: str) -> str:
+    """`noun` with the bounds of the field in words."""
+    words = []
+    for bound in names.metadata(field):
+        match bound:
+            case Gt(gt=limit):
+                words.append(f"above {limit}")
+            case Ge(ge=limit):
+                words.append(f"at least {limit}")
+            case Le(le=limit):
+                words.append(f"at most {limit}")
+    return f"{noun} {' and '.join(words)}".rstrip()

@@ -1,0 +1,166 @@
+"""Values with a form of their own: durations, the starting point, lists in one line, topic names.
+
+Every function here is a pydantic validator of a raw value: it returns the value that the service
+uses, or raises ValueError saying what is wrong and what to write.
+"""
+
+import re
+from collections import Counter
+from datetime import datetime
+from typing import Annotated, Literal, TypeAlias
+
+import yaml
+from pydantic import AfterValidator, BeforeValidator, PlainValidator
+
+_UNIT_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
+_DURATION_PART = re.compile(r"(\d+)(?:\.(\d+))?(ms|s|m|h|d)")
+_TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
+
+
+def parse_duration(value: object) -> int:
+    """Milliseconds in `value`: digits with a unit, as `500ms`, `30s`, `5m`, `2h`, `1d`, `1h30m`.
+
+    Raises:
+        ValueError: no unit, another form, or a fraction of a millisecond.
+    """
+    if _is_number(value):
+        raise ValueError(f"{value} has no unit; write {value}s, {value}ms, {value}m, {value}h")
+    if not isinstance(value, str):
+        raise ValueError(f"{show(value)} is not a duration; write 30s, 500ms, 5m or 2h")  # noqa: TRY004  pydantic
+    parts = _DURATION_PART.findall(value)
+    if not parts or "".join(_DURATION_PART.sub("", value).split()):
+        raise ValueError(f"'{value}' is not a duration; write 30s, 500ms, 5m or 2h")
+    total = 0
+    for whole, fraction, unit in parts:
+        # In integers, so that 0.1s is exactly 100 ms.
+        digits, scale = int(whole + fraction), 10 ** len(fraction)
+        milliseconds, rest = divmod(digits * _UNIT_MS[unit], scale)
+        if rest:
+            raise ValueError(f"'{value}' is finer than a millisecond; write a whole number of ms")
+        total += milliseconds
+    return total
+
+
+def format_duration(milliseconds: int) -> str:
+    """The shortest single-unit text that `parse_duration` reads back as `milliseconds`."""
+    for unit, size in _UNIT_MS.items():
+        if milliseconds and milliseconds % size == 0:
+            return f"{milliseconds // size}{unit}"
+    return "0s"
+
+
+def _parse_half_life(value: object) -> int:
+    if _is_number(value):
+        raise ValueError(
+            f"{value} has no unit; write half_life: {value}s,"
+            f" or half_life_samples: {value} for a count of samples"
+        )
+    milliseconds = parse_duration(value)
+    if milliseconds == 0:
+        raise ValueError("0 is no half-life; write a duration above 0, for example 30s")
+    return milliseconds
+
+
+def _positive(milliseconds: int) -> int:
+    if milliseconds == 0:
+        raise ValueError("0 is too short; write a duration above 0, for example 30s")
+    return milliseconds
+
+
+def _parse_start(value: object) -> str | int:
+    """`earliest`, `latest`, or the epoch milliseconds of an RFC 3339 timestamp."""
+    if value in ("earliest", "latest"):
+        return str(value)
+    advice = "write earliest, latest or a timestamp such as 2026-01-31T08:00:00Z"
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        raise ValueError(f"{show(value)} is no starting point; {advice}") from None
+    if moment.tzinfo is None:
+        raise ValueError(f"'{value}' has no time zone; {advice}")
+    return round(moment.timestamp() * 1000)
+
+
+def _split_names(value: object) -> object:
+    """A list as it is; `a, b` as two names, so that one variable or flag can carry a list."""
+    if isinstance(value, str):
+        return [name for name in (part.strip() for part in value.split(",")) if name]
+    return value
+
+
+def _parse_list(value: object) -> object:
+    """A list as it is; text (a variable or a flag) read as YAML, of which JSON is a part."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        example = '[{"keys": "pump-*", "half_life": "5s"}]'
+        raise ValueError(f"cannot be read as a list; write it as {example}") from None
+
+
+def topic_name(value: str) -> str:
+    """`value`, if Kafka takes it for a topic's name.
+
+    Raises:
+        ValueError: it is empty, longer than 249, or has other characters.
+    """
+    if not _TOPIC_NAME.fullmatch(value) or value in {".", ".."}:
+        raise ValueError(
+            f"'{value}' is no topic name; write 1 to 249 letters, digits, '-', '_' or '.'"
+        )
+    return value
+
+
+def _application_id(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", value):
+        raise ValueError(
+            f"'{value}' cannot begin topic names; write 1 to 200 letters, digits, '-', '_' or '.'"
+        )
+    return value
+
+
+def _not_bool(value: object) -> object:
+    """Refuse YAML's true, yes and on, which Python would count as the number 1."""
+    if isinstance(value, bool):
+        raise ValueError(f"{str(value).lower()} is not a number; write a number")  # noqa: TRY004  pydantic
+    return value
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int | float):
+        return True
+    return isinstance(value, str) and re.fullmatch(r"\s*\d+(\.\d*)?\s*", value) is not None
+
+
+def show(value: object) -> str:
+    """`value` as the user wrote it, cut short."""
+    text = f"'{value}'" if isinstance(value, str) else str(value)
+    if isinstance(value, bool) or value is None:
+        text = {True: "true", False: "false", None: "null"}[value]
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    doubled = [name for name, times in Counter(names).items() if times > 1]
+    if doubled:
+        raise ValueError(f"{', '.join(doubled)} is there twice; write each topic once")
+    return names
+
+
+DurationMs: TypeAlias = Annotated[int, BeforeValidator(parse_duration)]
+PositiveDurationMs: TypeAlias = Annotated[
+    int, BeforeValidator(parse_duration), AfterValidator(_positive)
+]
+HalfLifeMs: TypeAlias = Annotated[int, BeforeValidator(_parse_half_life)]
+Whole: TypeAlias = Annotated[int, BeforeValidator(_not_bool)]
+Real: TypeAlias = Annotated[float, BeforeValidator(_not_bool)]
+TextList = BeforeValidator(_parse_list)
+TopicName: TypeAlias = Annotated[str, AfterValidator(topic_name)]
+ApplicationId: TypeAlias = Annotated[str, AfterValidator(_application_id)]
+TopicNames: TypeAlias = Annotated[
+    tuple[TopicName, ...], BeforeValidator(_split_names), AfterValidator(_each_once)
+]
+Start: TypeAlias = Annotated[Literal["earliest", "latest"] | int, PlainValidator(_parse_start)]
