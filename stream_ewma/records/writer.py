@@ -1,0 +1,238 @@
+"""Columns to record batches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+from crc32c import crc32c
+from numpy.typing import NDArray
+
+from stream_ewma.columns import NULL, Bytes, Int32, Int64, Spans
+from stream_ewma.copying import copy_bytes
+from stream_ewma.jit import kernel
+from stream_ewma.records import layout
+from stream_ewma.records.compression import Compression, compress
+from stream_ewma.records.varint import LONG_BYTES, varint_size, write_varint
+
+_BATCH: Final = np.dtype(
+    [
+        ("first_row", np.int64),
+        ("row_count", np.int64),
+        ("start", np.int64),
+        ("end", np.int64),
+        ("max_timestamp", np.int64),
+    ]
+)
+"""One row per batch: which rows it has, and its span in the bytes written."""
+
+_ANY_LEADER_EPOCH: Final = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedBatch:
+    """A record batch but for what the producer knows only when it sends.
+
+    Attributes:
+        first_row: the batch holds the columns' rows from this one on.
+        row_count: how many rows.
+        payload: the records' bytes, compressed or not.
+        first_timestamp: ms, of the first row.
+        max_timestamp: ms, the latest.
+        attributes: as in the batch's header, without the transactional bit.
+    """
+
+    first_row: int
+    row_count: int
+    payload: bytes | memoryview
+    first_timestamp: int
+    max_timestamp: int
+    attributes: int
+
+    @property
+    def record_count(self) -> int:
+        """How many records the batch has."""
+        return self.row_count
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole batch on the wire."""
+        return layout.HEADER_BYTES + len(self.payload)
+
+    def to_bytes(
+        self, producer_id: int, producer_epoch: int, base_sequence: int, is_transactional: bool
+    ) -> bytes:
+        """The batch as it is sent; -1 for all three numbers where the producer has none."""
+        checked = layout.CHECKED_HEADER.pack(
+            self.attributes | (layout.TRANSACTIONAL_BIT if is_transactional else 0),
+            self.row_count - 1,
+            self.first_timestamp,
+            self.max_timestamp,
+            producer_id,
+            producer_epoch,
+            base_sequence,
+            self.row_count,
+        )
+        unchecked = layout.UNCHECKED_HEADER.pack(
+            0,  # the broker assigns offsets
+            self.size - layout.LENGTH_END,
+            _ANY_LEADER_EPOCH,
+            layout.MAGIC,
+            crc32c(self.payload, crc32c(checked)),
+        )
+        return b"".join((unchecked, checked, self.payload))
+
+
+class _Rows(NamedTuple):
+    """The columns that the kernel reads."""
+
+    timestamp: Int64
+    keys: Bytes
+    key_start: Int32
+    key_length: Int32
+    values: Bytes
+    value_start: Int32
+    value_length: Int32
+    headers: Bytes
+    headers_start: Int32
+    headers_length: Int32
+    headers_count: Int32
+
+
+def encode(
+    timestamp: Int64,
+    keys: Spans,
+    values: Spans,
+    headers: Spans,
+    headers_count: Int32,
+    *,
+    max_batch_bytes: int,
+    compression: Compression,
+) -> list[EncodedBatch]:
+    """Write rows as record batches, in order.
+
+    Args:
+        timestamp: int64 (n,), ms.
+        keys: n spans.
+        values: n spans.
+        headers: n spans of header bytes without the count in front; see `encode_headers`.
+        headers_count: int32 (n,), how many headers each span holds.
+        max_batch_bytes: the most that a batch, with its header, takes before it is compressed;
+            a record that is larger by itself gets a batch of its own.
+        compression: of each batch.
+    """
+    rows = _Rows(
+        timestamp,
+        keys.buffer,
+        keys.start,
+        keys.length,
+        values.buffer,
+        values.start,
+        values.length,
+        headers.buffer,
+        headers.start,
+        headers.length,
+        headers_count,
+    )
+    out = np.empty(_room(rows), np.uint8)
+    batches = np.empty(len(timestamp), _BATCH)
+    with np.errstate(over="ignore"):  # the difference of hostile timestamps wraps around
+        count = _write_batches(out, rows, max_batch_bytes - layout.HEADER_BYTES, batches)
+    view = out.data
+    return [
+        EncodedBatch(
+            first_row=first_row,
+            row_count=row_count,
+            payload=compress(compression, view[start:end]),
+            first_timestamp=int(timestamp[first_row]),
+            max_timestamp=max_timestamp,
+            attributes=compression.number,
+        )
+        for first_row, row_count, start, end, max_timestamp in batches[:count].tolist()
+    ]
+
+
+def encode_headers(items: Sequence[tuple[str, bytes | None]]) -> bytes:
+    """The bytes of a record's headers, without the count in front of them."""
+    room = sum(len(key.encode()) + len(value or b"") + 2 * LONG_BYTES for key, value in items)
+    out = np.empty(room, np.uint8)
+    at = 0
+    for key, value in items:
+        for part in (key.encode(), value):
+            at = write_varint(out, at, NULL if part is None else len(part))
+            end = at + len(part or b"")
+            out[at:end] = np.frombuffer(part or b"", np.uint8)
+            at = end
+    return out[:at].tobytes()
+
+
+def _room(rows: _Rows) -> int:
+    """No fewer bytes than the rows take."""
+    lengths = (rows.key_length, rows.value_length, rows.headers_length)
+    return layout.MOST_RECORD_OVERHEAD * len(rows.timestamp) + sum(
+        int(np.maximum(length, 0).sum(dtype=np.int64)) for length in lengths
+    )
+
+
+@kernel
+def _write_batches(out: Bytes, rows: _Rows, most_bytes: int, batches: NDArray[np.void]) -> int:
+    """Write all rows to `out`, beginning a batch where the one before has `most_bytes`.
+
+    Returns:
+        The number of batches; `batches` has room for one per row.
+    """
+    count = 0
+    at = 0
+    for row in range(len(rows.timestamp)):
+        if count > 0:
+            batch = batches[count - 1]
+            size = _record_size(rows, row, batch["first_row"])
+            if at + varint_size(size) + size - batch["start"] <= most_bytes:
+                at = _write_record(out, at, rows, row, batch["first_row"], size)
+                batch["end"] = at
+                batch["row_count"] += 1
+                batch["max_timestamp"] = max(batch["max_timestamp"], rows.timestamp[row])
+                continue
+        batch = batches[count]
+        batch["first_row"] = row
+        batch["row_count"] = 1
+        batch["start"] = at
+        at = _write_record(out, at, rows, row, row, _record_size(rows, row, row))
+        batch["end"] = at
+        batch["max_timestamp"] = rows.timestamp[row]
+        count += 1
+    return count
+
+
+@kernel
+def _record_size(rows: _Rows, row: int, first_row: int) -> int:
+    """Bytes of a record after its length, in a batch that begins with `first_row`."""
+    return (
+        1
+        + varint_size(rows.timestamp[row] - rows.timestamp[first_row])
+        + varint_size(row - first_row)
+        + varint_size(int(rows.key_length[row]))
+        + max(int(rows.key_length[row]), 0)
+        + varint_size(int(rows.value_length[row]))
+        + max(int(rows.value_length[row]), 0)
+        + varint_size(int(rows.headers_count[row]))
+        + max(int(rows.headers_length[row]), 0)
+    )
+
+
+@kernel
+def _write_record(out: Bytes, at: int, rows: _Rows, row: int, first_row: int, size: int) -> int:
+    """Write a record of `size` bytes after its length; the position after it."""
+    at = write_varint(out, at, size)
+    out[at] = 0  # no attributes are defined
+    at = write_varint(out, at + 1, rows.timestamp[row] - rows.timestamp[first_row])
+    at = write_varint(out, at, row - first_row)
+    length = int(rows.key_length[row])
+    at = write_varint(out, at, length)
+    at = copy_bytes(out, at, rows.keys, int(rows.key_start[row]), length)
+    length = int(rows.value_length[row])
+    at = write_varint(out, at, length)
+    at = copy_bytes(out, at, rows.values, int(rows.value_start[row]), length)
+    at = write_varint(out, at, int(rows.headers_count[row]))
+    length = int(rows.headers_length[row])
+    return copy_bytes(out, at, rows.headers, int(rows.headers_start[row]), length)
