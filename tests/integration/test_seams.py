@@ -1,0 +1,158 @@
+"""The two seams in aiokafka: what its code asks of the objects we put in its hands.
+
+Nothing here is behaviour of ours. When a new aiokafka fails one of these tests, the message says
+what moved; `stream_ewma/kafka/seams.py` must follow before the version range in `pyproject.toml`
+is widened.
+"""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable
+from importlib.metadata import requires, version
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.consumer import consumer as consumer_module
+from aiokafka.consumer import fetcher as fetcher_module
+from aiokafka.producer import message_accumulator, sender
+from aiokafka.record.default_records import DefaultRecordBatch
+from aiokafka.record.memory_records import MemoryRecords
+
+from stream_ewma.kafka import seams
+
+
+def asked_of(code: object, name: str) -> set[str]:
+    """Return the attributes that `code` reads of the variable or the `self` attribute `name`."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
+    return {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and (
+            (isinstance(node.value, ast.Name) and node.value.id == name)
+            or (isinstance(node.value, ast.Attribute) and node.value.attr == name)
+        )
+    }
+
+
+def test_this_aiokafka_lies_in_the_range_the_package_asks_for():
+    (wanted,) = (line for line in requires("stream-ewma") or () if line.startswith("aiokafka"))
+    major, minor = version("aiokafka").split(".")[:2]
+
+    assert f">={major}.{minor}" in wanted
+    assert f"<{major}.{int(minor) + 1}" in wanted
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "module"),
+    [
+        (fetcher_module.Fetcher._proc_fetch_request, "MemoryRecords", fetcher_module),
+        (AIOKafkaConsumer.start, "Fetcher", consumer_module),
+    ],
+    ids=["records of a fetch response", "fetcher of a consumer"],
+)
+def test_the_class_to_replace_is_looked_up_by_its_module_name(
+    function: Callable[..., object], name: str, module: object
+):
+    assert name in function.__code__.co_names, (
+        f"{function.__qualname__} no longer names {name}: replacing it there does nothing"
+    )
+    assert hasattr(module, name), f"{name} is no longer a name of {module}"
+    assert inspect.unwrap(function).__closure__ is None, f"{function.__qualname__} has a closure"
+
+
+def test_the_fetcher_asks_of_a_fetch_response_what_ours_answers():
+    asked = asked_of(fetcher_module.PartitionRecords._unpack_records, "records") | asked_of(
+        fetcher_module.Fetcher._proc_fetch_request, "records"
+    )
+
+    assert asked == {"has_next", "next_batch", "size_in_bytes"}
+    assert all(callable(getattr(seams.RawRecords, name)) for name in asked)
+
+
+def test_the_fetcher_asks_of_a_batch_what_ours_answers():
+    reader = fetcher_module.PartitionRecords
+    asked = asked_of(reader._unpack_records, "next_batch")
+
+    assert asked == {
+        "base_offset",
+        "is_control_batch",
+        "is_transactional",
+        "next_offset",
+        "producer_id",
+        "validate_crc",
+    }
+    assert all(hasattr(seams.RawBatch, name) for name in asked)
+
+
+def test_the_fetcher_reads_a_transactions_marker_as_an_iterator():
+    source = inspect.getsource(fetcher_module.PartitionRecords._contains_abort_marker)
+
+    assert "next(next_batch)" in source
+    assert hasattr(DefaultRecordBatch, "__next__"), (
+        "control batches go to aiokafka in its own form, which must answer `next`"
+    )
+
+
+def test_the_fetcher_asks_of_a_record_what_ours_answers():
+    reader = fetcher_module.PartitionRecords
+    asked = asked_of(reader._consumer_record, "record") | asked_of(reader._unpack_records, "record")
+
+    assert asked == {
+        "checksum",
+        "headers",
+        "key",
+        "offset",
+        "timestamp",
+        "timestamp_type",
+        "value",
+    }
+    assert all(hasattr(seams.PseudoRecord, name) for name in asked)
+
+
+def test_the_records_class_takes_the_response_bytes_alone():
+    assert fetcher_module.MemoryRecords is MemoryRecords
+    call = next(
+        node
+        for node in ast.walk(ast.parse(inspect.getsource(fetcher_module)))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "MemoryRecords"
+    )
+
+    assert len(call.args) == 1
+    assert not call.keywords
+
+
+def test_another_consumer_of_the_process_keeps_its_own_reader():
+    assert fetcher_module.Fetcher._proc_fetch_request.__globals__["MemoryRecords"] is MemoryRecords
+    assert AIOKafkaConsumer.start.__globals__["Fetcher"] is fetcher_module.Fetcher
+
+
+def test_a_batch_is_handed_to_the_producer_with_its_topic_and_partition():
+    parameters = inspect.signature(AIOKafkaProducer.send_batch).parameters
+
+    assert list(parameters) == ["self", "batch", "topic", "partition"]
+    assert inspect.iscoroutinefunction(AIOKafkaProducer.send_batch)
+
+
+def test_the_producer_asks_of_a_batch_what_ours_answers():
+    # `append` serves `producer.send` alone, which puts its records into builders of its own.
+    asked = asked_of(message_accumulator.MessageBatch, "_builder") - {"append"}
+    asked |= asked_of(message_accumulator.MessageAccumulator, "_builder")
+
+    assert asked == {"_build", "_set_producer_state", "close", "closed", "record_count"}
+    assert all(callable(getattr(seams.FinishedBatch, name)) for name in asked)
+
+
+def test_the_producer_never_looks_into_a_batch_but_through_the_accumulator():
+    assert not asked_of(sender, "_builder")
+
+
+def test_a_builders_identity_is_producer_epoch_and_sequence():
+    theirs = inspect.signature(message_accumulator.BatchBuilder._set_producer_state).parameters
+    ours = inspect.signature(seams.FinishedBatch._set_producer_state).parameters
+
+    assert len(theirs) == len(ours) == 4
+    assert list(theirs)[1:] == ["producer_id", "producer_epoch", "base_sequence"]
