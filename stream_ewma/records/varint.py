@@ -33,9 +33,20 @@ def read_varint(buffer: Bytes, at: int, end: int, most_bytes: int) -> tuple[int,
         byte = np.int64(buffer[at])
         if byte < 128:
             return int((byte >> 1) ^ -(byte & 1)), at + 1
+    # Lengths of 64 to 8191, the most frequent of the longer ones, without the loop.
+    if at + 1 < end:
+        second = np.int64(buffer[at + 1])
+        if second < 128:
+            zigzag = (np.int64(buffer[at]) & 127) | (second << 7)
+            return int((zigzag >> 1) ^ -(zigzag & 1)), at + 2
+    return _read_long_varint(buffer, at, min(end, at + most_bytes))
+
+
+@kernel
+def _read_long_varint(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     zigzag = np.int64(0)
     shift = 0
-    for i in range(at, min(end, at + most_bytes)):
+    for i in range(at, end):
         byte = np.int64(buffer[i])
         zigzag |= (byte & 127) << shift
         if byte < 128:

@@ -137,7 +137,7 @@ def encode(
     out = np.empty(_room(rows), np.uint8)
     batches = np.empty(len(timestamp), _BATCH)
     with np.errstate(over="ignore"):  # the difference of hostile timestamps wraps around
-        count = _write_batches(out, rows, max_batch_bytes - layout.HEADER_BYTES, batches)
+        count = _write_batches(out, batches, max_batch_bytes - layout.HEADER_BYTES, *rows)
     view = out.data
     return [
         EncodedBatch(
@@ -175,64 +175,71 @@ def _room(rows: _Rows) -> int:
 
 
 @kernel
-def _write_batches(out: Bytes, rows: _Rows, most_bytes: int, batches: NDArray[np.void]) -> int:
+def _write_batches(
+    out: Bytes,
+    batches: NDArray[np.void],
+    most_bytes: int,
+    timestamp: Int64,
+    keys: Bytes,
+    key_start: Int32,
+    key_length: Int32,
+    values: Bytes,
+    value_start: Int32,
+    value_length: Int32,
+    headers: Bytes,
+    headers_start: Int32,
+    headers_length: Int32,
+    headers_count: Int32,
+) -> int:
     """Write all rows to `out`, beginning a batch where the one before has `most_bytes`.
 
+    The columns come one by one: passing arrays on per record would count their references up and
+    down, which costs more than the writing.
+
     Returns:
-        The number of batches; `batches` has room for one per row.
+        The number of batches; `batches` has room for one per row, `out` for `_room` bytes.
     """
     count = 0
     at = 0
-    for row in range(len(rows.timestamp)):
-        if count > 0:
-            batch = batches[count - 1]
-            size = _record_size(rows, row, batch["first_row"])
-            if at + varint_size(size) + size - batch["start"] <= most_bytes:
-                at = _write_record(out, at, rows, row, batch["first_row"], size)
-                batch["end"] = at
-                batch["row_count"] += 1
-                batch["max_timestamp"] = max(batch["max_timestamp"], rows.timestamp[row])
-                continue
-        batch = batches[count]
-        batch["first_row"] = row
-        batch["row_count"] = 1
-        batch["start"] = at
-        at = _write_record(out, at, rows, row, row, _record_size(rows, row, row))
+    first_row = 0
+    for row in range(len(timestamp)):
+        key_bytes, value_bytes = int(key_length[row]), int(value_length[row])
+        headers_bytes, header_count = int(headers_length[row]), int(headers_count[row])
+        fixed_size = (
+            1
+            + _nullable_size(key_bytes)
+            + _nullable_size(value_bytes)
+            + varint_size(header_count)
+            + max(headers_bytes, 0)
+        )
+        delta = timestamp[row] - timestamp[first_row]
+        size = fixed_size + varint_size(delta) + varint_size(row - first_row)
+        if row == 0 or at + varint_size(size) + size - batches[count - 1]["start"] > most_bytes:
+            first_row = row
+            delta -= delta
+            size = fixed_size + 2
+            batches[count]["first_row"] = row
+            batches[count]["start"] = at
+            batches[count]["max_timestamp"] = timestamp[row]
+            count += 1
+        at = write_varint(out, at, size)
+        out[at] = 0  # no attributes are defined
+        at = write_varint(out, at + 1, delta)
+        at = write_varint(out, at, row - first_row)
+        at = write_varint(out, at, key_bytes)
+        at = copy_bytes(out, at, keys, int(key_start[row]), key_bytes)
+        at = write_varint(out, at, value_bytes)
+        at = copy_bytes(out, at, values, int(value_start[row]), value_bytes)
+        at = write_varint(out, at, header_count)
+        at = copy_bytes(out, at, headers, int(headers_start[row]), headers_bytes)
+        batch = batches[count - 1]
+        batch["row_count"] = row - first_row + 1
         batch["end"] = at
-        batch["max_timestamp"] = rows.timestamp[row]
-        count += 1
+        batch["max_timestamp"] = max(batch["max_timestamp"], timestamp[row])
     return count
 
 
 @kernel
-def _record_size(rows: _Rows, row: int, first_row: int) -> int:
-    """Bytes of a record after its length, in a batch that begins with `first_row`."""
-    return (
-        1
-        + varint_size(rows.timestamp[row] - rows.timestamp[first_row])
-        + varint_size(row - first_row)
-        + varint_size(int(rows.key_length[row]))
-        + max(int(rows.key_length[row]), 0)
-        + varint_size(int(rows.value_length[row]))
-        + max(int(rows.value_length[row]), 0)
-        + varint_size(int(rows.headers_count[row]))
-        + max(int(rows.headers_length[row]), 0)
-    )
-
-
-@kernel
-def _write_record(out: Bytes, at: int, rows: _Rows, row: int, first_row: int, size: int) -> int:
-    """Write a record of `size` bytes after its length; the position after it."""
-    at = write_varint(out, at, size)
-    out[at] = 0  # no attributes are defined
-    at = write_varint(out, at + 1, rows.timestamp[row] - rows.timestamp[first_row])
-    at = write_varint(out, at, row - first_row)
-    length = int(rows.key_length[row])
-    at = write_varint(out, at, length)
-    at = copy_bytes(out, at, rows.keys, int(rows.key_start[row]), length)
-    length = int(rows.value_length[row])
-    at = write_varint(out, at, length)
-    at = copy_bytes(out, at, rows.values, int(rows.value_start[row]), length)
-    at = write_varint(out, at, int(rows.headers_count[row]))
-    length = int(rows.headers_length[row])
-    return copy_bytes(out, at, rows.headers, int(rows.headers_start[row]), length)
+def _nullable_size(length: int) -> int:
+    """Bytes of a length and of what it measures."""
+    return varint_size(length) + max(length, 0)
