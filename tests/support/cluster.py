@@ -18,7 +18,13 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+)
 
 from .waiting import wait_until
 
@@ -60,6 +66,20 @@ class Cluster:
             made.result(REQUEST_TIMEOUT_S)
         wait_until(lambda: self.partitions(name) == partitions, what=f"{name} has no leaders")
         return name
+
+    def configure_topic(self, name: str, **config: str) -> None:
+        """Change settings of a topic, underscores for dots."""
+        entries = [
+            ConfigEntry(
+                setting.replace("_", "."),
+                text,
+                incremental_operation=AlterConfigOpType.SET,
+            )
+            for setting, text in config.items()
+        ]
+        resource = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=entries)
+        for done in self.admin.incremental_alter_configs([resource]).values():
+            done.result(REQUEST_TIMEOUT_S)
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic and wait until it is gone."""

@@ -1,0 +1,136 @@
+"""One smoothing job on the real broker: its topics, its settings, its processes."""
+
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .cluster import Cluster, Message
+from .service import Service
+from .waiting import wait_until
+
+ALPHA = 0.2
+EPOCH_MS = 1_767_225_600_000
+
+
+class Job:
+    """An input topic with its outputs, dead letters and group, all new.
+
+    Attributes:
+        topic: the input.
+        output: the smoothed records.
+        dead: the dead letters.
+        topics: the topics to read; a test may add to them.
+        group: the consumer group, which is the application id.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        folder: Path,
+        *,
+        partitions: int = 1,
+        topic_config: Mapping[str, str] | None = None,
+        output_config: Mapping[str, str] | None = None,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.cluster = cluster
+        self._folder = folder
+        self._extra = settings or {}
+        self.group = f"job-{uuid.uuid4().hex[:12]}"
+        self.topic = cluster.create_topic(partitions=partitions, **(topic_config or {}))
+        self.output = cluster.create_topic(
+            f"{self.topic}-ewma", partitions=partitions, **(output_config or {})
+        )
+        self.dead = cluster.create_topic(f"{self.group}-dlq", partitions=partitions)
+        self.topics = [self.topic]
+        self.services: list[Service] = []
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings file's contents; sections given to the constructor are laid over it."""
+        base: dict[str, Any] = {
+            "application_id": self.group,
+            "kafka": {"bootstrap_servers": self.cluster.bootstrap},
+            "input": {"topics": self.topics},
+            "smoothing": {"alpha": ALPHA},
+            "delivery": {"commit_interval": "200ms"},
+        }
+        for section, values in self._extra.items():
+            # A factor replaces the factor: two of them would be an error.
+            over = {} if section == "smoothing" else base.get(section, {})
+            base[section] = {**over, **values}
+        return base
+
+    def launch(self) -> Service:
+        """Start a member of the job's group without waiting for it."""
+        name = f"{self.group}-{len(self.services)}"
+        self.services.append(Service(self._folder, self.settings, name=name))
+        return self.services[-1]
+
+    def start(self) -> Service:
+        """Start a member of the job's group and wait until it is ready."""
+        return self.launch().wait_ready()
+
+    def produce(self, messages: list[Message], **config: object) -> None:
+        """Write input records."""
+        self.cluster.produce(self.topic, messages, **config)
+
+    def outputs(self, count: int, *, timeout_s: float = 60) -> list[Message]:
+        """Wait for so many smoothed records; return all there are."""
+        return self._wait_for(self.output, count, timeout_s)
+
+    def dead_letters(self, count: int) -> list[Message]:
+        """Wait for so many dead letters; return all there are."""
+        return self._wait_for(self.dead, count, 60)
+
+    def wait_committed(self, offsets: Mapping[int, int]) -> None:
+        """Wait until the group has committed these offsets, by partition."""
+        wait_until(
+            lambda: self.cluster.committed(self.group, self.topic) == offsets,
+            what=lambda: f"{self.cluster.committed(self.group, self.topic)}, not {offsets}",
+        )
+
+    def close(self) -> None:
+        """End what still runs, then insist that no process ever wrote a stack trace."""
+        for service in self.services:
+            service.kill()
+        for service in self.services:
+            service.assert_no_traceback()
+
+    def _wait_for(self, topic: str, count: int, timeout_s: float) -> list[Message]:
+        try:
+            return self.cluster.wait_for(topic, count, timeout_s=timeout_s)
+        except TimeoutError as error:
+            logs = "\n".join(service.log for service in self.services)
+            raise TimeoutError(f"{error}\n{logs}") from None
+
+
+def reading(
+    key: str, x: float, at: int = 0, *, partition: int = 0, timestamp: int | None = None
+) -> Message:
+    """Return a JSON reading: `{"value": x}`, with an event time where `timestamp` gives one.
+
+    Args:
+        key: record key.
+        x: the number.
+        at: the record's own timestamp, ms after a fixed moment.
+        partition: where it goes.
+        timestamp: event time, epoch ms.
+    """
+    event_time = "" if timestamp is None else f',"timestamp":{timestamp}'
+    value = f'{{"value":{x!r}{event_time}}}'
+    return Message(key.encode(), value.encode(), EPOCH_MS + at, partition=partition)
+
+
+def readings(count: int, *, keys: int = 10, partitions: int = 1, first: int = 0) -> list[Message]:
+    """Return `count` readings of a jagged line, keys spread over partitions, a key in one alone."""
+    return [
+        reading(
+            f"sensor-{i % keys}",
+            ((i * 7919) % 1000) / 8 + i % keys,
+            i,
+            partition=(i % keys) % partitions,
+        )
+        for i in range(first, first + count)
+    ]
