@@ -91,6 +91,9 @@ def _validate(merged: _Merged) -> Settings:
     except ValidationError as error:
         errors = error.errors(include_url=False)
         errors += _conflicts_behind(errors, merged.tree)
+        if merged.base.problems and not merged.base.tree:
+            # The file could not be read: what it might have said is not missing.
+            errors = [details for details in errors if details["type"] not in {"missing", CONFLICT}]
         reported += [_line(merged, details) for details in errors]
     if reported:
         # The cause would show values, passwords among them.

@@ -19,6 +19,11 @@ class Setting(NamedTuple):
     field: FieldInfo
 
     @property
+    def section(self) -> str:
+        """Name of its section; empty outside of sections."""
+        return self.name.rpartition(".")[0]
+
+    @property
     def is_secret(self) -> bool:
         """Whether its value must not be shown."""
         return "SecretStr" in str(self.field.annotation)
@@ -61,6 +66,17 @@ def metadata(field: FieldInfo | None) -> Iterator[object]:
             pending += get_args(part)
         else:
             yield part
+
+
+def literals(field: FieldInfo | None) -> list[str]:
+    """The choices of `field`; empty where it is not a choice."""
+    found: list[str] = []
+    pending = [field.annotation if field else None]
+    while pending:
+        for argument in get_args(pending.pop(0)):
+            found += [argument] if isinstance(argument, str) else []
+            pending += [argument] if get_args(argument) else []
+    return found
 
 
 def nearest(name: str) -> str | None:

@@ -1,7 +1,6 @@
 """pydantic's errors in this project's words: what is wrong, and what to write."""
 
 from difflib import get_close_matches
-from typing import get_args
 
 from annotated_types import Ge, Gt, Le
 from pydantic.fields import FieldInfo
@@ -88,19 +87,12 @@ def _field(name: str) -> FieldInfo | None:
 
 
 def _choices(field: FieldInfo | None, value: object) -> str:
-    choices = _literals(field.annotation if field else None)
+    choices = names.literals(field)
     lowered = {choice.lower().replace("_", "-"): choice for choice in choices}
     close = get_close_matches(str(value).lower().replace("_", "-"), lowered, 1, 0.6)
     if close:
         return f"{lowered[close[0]]} (of {' | '.join(choices)})"
     return " | ".join(choices)
-
-
-def _literals(annotation: object) -> list[str]:
-    found: list[str] = []
-    for argument in get_args(annotation):
-        found += [argument] if isinstance(argument, str) else _literals(argument)
-    return found
 
 
 def _range(field: FieldInfo | None, noun: str) -> str:

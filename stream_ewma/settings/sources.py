@@ -60,7 +60,14 @@ def flags(overrides: Mapping[str, object]) -> Layer:
     """The layer of dotted names with values."""
     layer = Layer("command line", "flag")
     for name, value in overrides.items():
-        _put(layer, name, value)
+        setting = names.settings().get(name)
+        if setting is not None and setting.is_secret:
+            variable = f"{PREFIX}{name.upper().replace('.', '__')}"
+            layer.problems.append(
+                layer.line(name, f"would show in process lists; set {variable} in the environment")
+            )
+        else:
+            _put(layer, name, value)
     return layer
 
 

@@ -24,7 +24,7 @@ def parse_duration(value: object) -> int:
         ValueError: no unit, another form, or a fraction of a millisecond.
     """
     if _is_number(value):
-        raise ValueError(f"{value} has no unit; write {value}s, {value}ms, {value}m, {value}h")
+        raise ValueError(f"{value} has no unit; write {value}s, {value}ms, {value}m or {value}h")
     if not isinstance(value, str):
         raise ValueError(f"{show(value)} is not a duration; write 30s, 500ms, 5m or 2h")  # noqa: TRY004  pydantic
     parts = _DURATION_PART.findall(value)
@@ -49,7 +49,12 @@ def format_duration(milliseconds: int) -> str:
     return "0s"
 
 
-def _parse_half_life(value: object) -> int:
+def parse_half_life(value: object) -> int:
+    """Milliseconds of a duration above 0; a bare number may have been meant as samples.
+
+    Raises:
+        ValueError: as `parse_duration`, or it is 0.
+    """
     if _is_number(value):
         raise ValueError(
             f"{value} has no unit; write half_life: {value}s,"
@@ -154,7 +159,7 @@ DurationMs: TypeAlias = Annotated[int, BeforeValidator(parse_duration)]
 PositiveDurationMs: TypeAlias = Annotated[
     int, BeforeValidator(parse_duration), AfterValidator(_positive)
 ]
-HalfLifeMs: TypeAlias = Annotated[int, BeforeValidator(_parse_half_life)]
+HalfLifeMs: TypeAlias = Annotated[int, BeforeValidator(parse_half_life)]
 Whole: TypeAlias = Annotated[int, BeforeValidator(_not_bool)]
 Real: TypeAlias = Annotated[float, BeforeValidator(_not_bool)]
 TextList = BeforeValidator(_parse_list)

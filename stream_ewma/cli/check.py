@@ -1,0 +1,65 @@
+"""Say everything that is wrong with the settings, each with what to write instead.
+
+stream-ewma check
+stream-ewma check stream-ewma.yaml
+stream-ewma check --config stream-ewma.yaml --smoothing.half_life 30s
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from stream_ewma.cli import settings_flags
+from stream_ewma.settings import Settings
+from stream_ewma.settings.checks import FACTOR_NAMES
+from stream_ewma.settings.values import format_duration
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The file, and the flags of every setting."""
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="as --config FILE")
+    settings_flags.add_arguments(parser)
+
+
+def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
+    """Print that the settings are good, and what they amount to.
+
+    Raises:
+        SettingsError: they are not.
+    """
+    if arguments.file is not None and arguments.config is not None:
+        sys.stderr.write("stream-ewma check: write the file once, as FILE or with --config\n")
+        return 2
+    arguments.config = arguments.file or arguments.config
+    settings = settings_flags.load(arguments, unknown)
+    sys.stdout.write(f"{arguments.config or 'settings'}: ok\n{summary(settings)}")
+    return 0
+
+
+def summary(settings: Settings) -> str:
+    """Two lines: what is read, and what becomes of it."""
+    topics = settings.input.topics
+    outputs = dict.fromkeys(settings.output_topic(topic) for topic in topics)
+    rules = len(settings.smoothing.rules)
+    with_rules = f" and {rules} rule{'s' * (rules > 1)} by key" if rules else ""
+    on_error = settings.dead_letters.on_error
+    letters = {
+        "dlq": f"dead letters to {settings.dead_letter_topic}",
+        "skip": "bad records are skipped",
+        "fail": "a bad record stops it",
+    }[on_error]
+    return (
+        f"  reads {', '.join(topics)} ({settings.input.format})"
+        f" at {settings.kafka.bootstrap_servers} as group {settings.application_id}\n"
+        f"  writes {', '.join(outputs)} ({settings.output.format}),"
+        f" {_factor(settings)}{with_rules}; {letters}\n"
+    )
+
+
+def _factor(settings: Settings) -> str:
+    smoothing = settings.smoothing
+    name = next(name for name in FACTOR_NAMES if getattr(smoothing, name) is not None)
+    if smoothing.half_life is not None:
+        return f"half_life {format_duration(smoothing.half_life)}"
+    return f"{name} {getattr(smoothing, name):g}"

@@ -1,0 +1,133 @@
+"""Every setting as a flag of the same name, generated from the models."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from stream_ewma.settings import Settings, load_settings
+from stream_ewma.settings.names import Setting, literals, metadata, sections, settings
+from stream_ewma.settings.values import format_duration, parse_duration, parse_half_life
+
+_OTHER_FLAGS = {"config", "secrets-dir", "help"}
+_METAVARS = {
+    "smoothing.rules": "JSON",
+    "input.topics": "NAME,...",
+    "kafka.bootstrap_servers": "HOST:PORT,...",
+    "input.start": "earliest|latest|TIMESTAMP",
+    "kafka.ssl_cafile": "FILE",
+    "kafka.ssl_certfile": "FILE",
+    "kafka.ssl_keyfile": "FILE",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --config, --secrets-dir and one flag a setting, in the groups of the YAML file."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="the settings file; default: $STREAM_EWMA_CONFIG, ./stream-ewma.yaml,"
+        " /etc/stream-ewma/config.yaml",
+    )
+    parser.add_argument(
+        "--secrets-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder with one file a secret, named as the variables;"
+        " default: $STREAM_EWMA_SECRETS_DIR, /run/secrets",
+    )
+    groups = {
+        name: parser.add_argument_group(name or "general", model.__doc__ if name else None)
+        for name, model in sections().items()
+    }
+    for setting in settings().values():
+        if not setting.is_secret:
+            _add_flag(groups[setting.section], setting)
+
+
+def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments for the parser, and the names of the flags that it would not know.
+
+    The value after an unknown flag goes with it: it may be a password, and must be neither shown
+    nor taken for a file.
+    """
+    known, unknown = [], []
+    is_value_of_unknown = False
+    for argument in arguments:
+        name = argument.removeprefix("--").partition("=")[0]
+        if not argument.startswith("--"):
+            if not is_value_of_unknown:
+                known.append(argument)
+            is_value_of_unknown = False
+        elif name in _OTHER_FLAGS or (name in settings() and not settings()[name].is_secret):
+            known.append(argument)
+            is_value_of_unknown = False
+        else:
+            unknown.append(name)
+            is_value_of_unknown = "=" not in argument
+    return known, unknown
+
+
+def load(arguments: argparse.Namespace, unknown: Sequence[str]) -> Settings:
+    """The settings, from all sources.
+
+    Args:
+        arguments: what the parser understood.
+        unknown: names of flags that it would not, to be reported with all other problems.
+
+    Raises:
+        SettingsError: with one line for each thing that is wrong.
+    """
+    overrides = {name: value for name, value in vars(arguments).items() if name in settings()}
+    overrides |= dict.fromkeys(unknown, "")
+    return load_settings(arguments.config, overrides=overrides, secrets_dir=arguments.secrets_dir)
+
+
+def default_text(field: FieldInfo) -> str:
+    """The default of `field` as one would write it in the YAML file; empty where it has none."""
+    value = field.default
+    if value is PydanticUndefined or value == ():
+        return ""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if _is_duration(field):
+        return format_duration(value)
+    return str(value)
+
+
+def _add_flag(group: argparse._ArgumentGroup, setting: Setting) -> None:
+    default = default_text(setting.field)
+    text = (setting.field.description or "") + (
+        f" [{default}]" if default not in {"", "null"} else ""
+    )
+    is_switch = setting.field.annotation is bool
+    group.add_argument(
+        f"--{setting.name}",
+        dest=setting.name,
+        default=argparse.SUPPRESS,
+        # A switch may stand without a value.
+        nargs="?" if is_switch else None,
+        const="true" if is_switch else None,
+        metavar=_METAVARS.get(setting.name) or _metavar(setting.field),
+        help=text.replace("%", "%%"),
+    )
+
+
+def _metavar(field: FieldInfo) -> str:
+    choices = literals(field)
+    if choices:
+        return "|".join(choices)
+    if _is_duration(field):
+        return "DURATION"
+    kinds = list(metadata(field))
+    if bool in kinds:
+        return "true|false"
+    return "TEXT" if str in kinds else "NUMBER"
+
+
+def _is_duration(field: FieldInfo) -> bool:
+    validators = {getattr(part, "func", None) for part in metadata(field)}
+    return not validators.isdisjoint({parse_duration, parse_half_life})

@@ -1,0 +1,82 @@
+"""Show or make the topics that the service needs: outputs and dead letters.
+
+stream-ewma topics plan --config stream-ewma.yaml
+stream-ewma topics create --config stream-ewma.yaml
+"""
+
+import argparse
+import asyncio
+import shlex
+import sys
+from collections.abc import Sequence
+
+from stream_ewma.cli import settings_flags
+from stream_ewma.errors import TopicError
+from stream_ewma.kafka.connect import wait_for_broker
+from stream_ewma.kafka.topics import Role, TopicState, create, describe, topic_configs
+from stream_ewma.settings import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to do, and the flags of every setting."""
+    parser.add_argument(
+        "action", choices=["plan", "create"], help="show what is missing, or make it"
+    )
+    settings_flags.add_arguments(parser)
+
+
+def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
+    """Plan or create.
+
+    Raises:
+        SettingsError: the settings are wrong.
+        TopicError: a topic cannot be made, or does not fit and cannot be mended here.
+        BrokerUnavailableError: no broker answers.
+        AccessDeniedError: the broker refuses.
+    """
+    settings = settings_flags.load(arguments, unknown)
+    return asyncio.run(_run(settings, is_plan=arguments.action == "plan"))
+
+
+async def _run(settings: Settings, *, is_plan: bool) -> int:
+    await wait_for_broker(settings)
+    states = await describe(settings)
+    missing = [state for state in states if state.is_missing and state.wanted]
+    if is_plan:
+        sys.stdout.write("".join(f"{_line(state)}\n" for state in states))
+        sys.stdout.write("".join(f"\n{kafka_topics_line(settings, s)}\n" for s in missing))
+    else:
+        for state in await create(settings, states):
+            sys.stdout.write(f"{state.name}: created with {state.wanted} partitions\n")
+        if not missing:
+            sys.stdout.write("nothing is missing\n")
+    # What only its owner can mend; what is missing can be made, or has just been.
+    problems = [s.problem for s in states if s.problem and s not in missing]
+    if problems:
+        raise TopicError("\n".join(problems))
+    return 0
+
+
+def _line(state: TopicState) -> str:
+    if not state.is_missing:
+        found = f"{state.partitions} partitions"
+    elif state.role is Role.INPUT:
+        found = "does not exist"
+    elif state.wanted is None:
+        found = "missing, to be made when its input exists"
+    else:
+        found = f"missing, to be made with {state.wanted} partitions"
+    return f"{state.role.value:<13}{state.name}: {found}"
+
+
+def kafka_topics_line(settings: Settings, state: TopicState) -> str:
+    """The command of Kafka's own tool that makes the topic."""
+    words = [
+        *("kafka-topics.sh", "--bootstrap-server", settings.kafka.bootstrap_servers),
+        *("--create", "--topic", state.name, "--partitions", str(state.wanted)),
+    ]
+    if settings.topics.replication_factor != -1:
+        words += ["--replication-factor", str(settings.topics.replication_factor)]
+    for name, value in topic_configs(settings).items():
+        words += ["--config", f"{name}={value}"]
+    return shlex.join(words)

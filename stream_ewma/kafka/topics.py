@@ -1,0 +1,234 @@
+"""The topics that the service needs: which are there, which are missing, and making those.
+
+Smoothed records go to the partition number of their input record, and so do dead letters: an
+output topic has exactly as many partitions as its input, the dead-letter topic at least as many
+as the largest input.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import Enum
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import (
+    KafkaError,
+    LeaderNotAvailableError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+from aiokafka.protocol.metadata import MetadataRequest
+
+from stream_ewma.errors import AccessDeniedError, TopicError
+from stream_ewma.kafka.connect import client_options
+from stream_ewma.kafka.errors import explain
+from stream_ewma.settings import Settings
+
+_RETRY_S = 0.1
+
+
+class Role(Enum):
+    """What the service does with a topic."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+    DEAD_LETTERS = "dead letters"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """One topic that the service needs.
+
+    Attributes:
+        partitions: how many it has; None where the topic does not exist.
+        wanted: how many it must have; None where any number is right or none can be named,
+            because the input topic is missing.
+    """
+
+    name: str
+    role: Role
+    partitions: int | None
+    wanted: int | None
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether it does not exist."""
+        return self.partitions is None
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with it and what to do, or nothing."""
+        if self.partitions is None:
+            if self.role is Role.INPUT:
+                return (
+                    f"{self.name}: the input topic does not exist; create it, or mend input.topics"
+                )
+            return (
+                f"{self.name}: the topic for {self.role.value} does not exist;"
+                " run: stream-ewma topics create"
+            )
+        if self.wanted is None:
+            return ""
+        if self.role is Role.DEAD_LETTERS:
+            return self._too_few(self.partitions, self.wanted)
+        if self.partitions != self.wanted:
+            return (
+                f"{self.name}: has {self.partitions} partitions where its input has {self.wanted};"
+                " write another output.topic, or create this one anew with that number"
+            )
+        return ""
+
+    def _too_few(self, partitions: int, wanted: int) -> str:
+        if partitions >= wanted:
+            return ""
+        return (
+            f"{self.name}: has {partitions} partitions where an input has {wanted}; add the"
+            f" others with kafka-topics.sh --alter --topic {self.name} --partitions {wanted}"
+        )
+
+
+async def describe(settings: Settings) -> list[TopicState]:
+    """Every topic that `settings` names: inputs, their outputs, dead letters.
+
+    Raises:
+        BrokerUnavailableError: no broker answers.
+        AccessDeniedError: the broker does not let this user see the topics.
+    """
+    outputs = {name: settings.output_topic(name) for name in settings.input.topics}
+    names = [*outputs, *outputs.values()]
+    if settings.dead_letters.on_error == "dlq":
+        names.append(settings.dead_letter_topic)
+    async with _admin(settings) as admin:
+        counts = await _partition_counts(admin, list(dict.fromkeys(names)))
+    return _states(settings, outputs, counts)
+
+
+async def verify(settings: Settings) -> dict[str, int]:
+    """The partition count of each input topic, if every topic is there and fits.
+
+    Raises:
+        TopicError: one is missing or has another number of partitions, with one line for each.
+        BrokerUnavailableError: no broker answers.
+        AccessDeniedError: the broker does not let this user see the topics.
+    """
+    states = await describe(settings)
+    problems = [state.problem for state in states if state.problem]
+    if problems:
+        raise TopicError("\n".join(problems))
+    return {s.name: s.partitions for s in states if s.role is Role.INPUT and s.partitions}
+
+
+async def create(settings: Settings, states: Sequence[TopicState]) -> list[TopicState]:
+    """Make those of `states` that are missing and are not inputs; returns once they can be seen.
+
+    Raises:
+        TopicError: the broker refuses one, with its reason, or it cannot be seen afterwards.
+        BrokerUnavailableError: no broker answers.
+        AccessDeniedError: the user may not create topics.
+    """
+    missing = [s for s in states if s.is_missing and s.wanted and s.role is not Role.INPUT]
+    if not missing:
+        return []
+    async with _admin(settings) as admin:
+        answer = await admin.create_topics([_new_topic(settings, state) for state in missing])
+        for name, code, message in answer.topic_errors:
+            _refuse(name, code, message)
+        await _wait_until_seen(admin, missing, settings.kafka.request_timeout_ms / 1000)
+    return missing
+
+
+def topic_configs(settings: Settings) -> dict[str, str]:
+    """Kafka's own names and texts of the configured settings of new topics."""
+    configs = {
+        "min.insync.replicas": settings.topics.min_insync_replicas,
+        "retention.ms": settings.topics.retention,
+    }
+    return {name: str(value) for name, value in configs.items() if value is not None}
+
+
+def _states(
+    settings: Settings, outputs: Mapping[str, str], counts: Mapping[str, int | None]
+) -> list[TopicState]:
+    states = [TopicState(name, Role.INPUT, counts[name], None) for name in outputs]
+    wanted: dict[str, int | None] = {}
+    for name, output in outputs.items():
+        known = [count for count in (wanted.get(output), counts[name]) if count is not None]
+        wanted[output] = max(known, default=None)
+    for output, count in wanted.items():
+        states.append(TopicState(output, Role.OUTPUT, counts[output], count))
+    if settings.dead_letters.on_error == "dlq":
+        name = settings.dead_letter_topic
+        known = [count for topic in outputs if (count := counts[topic]) is not None]
+        states.append(TopicState(name, Role.DEAD_LETTERS, counts[name], max(known, default=None)))
+    return states
+
+
+@asynccontextmanager
+async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A connected admin client, whose errors are explained."""
+    admin = AIOKafkaAdminClient(**client_options(settings))
+    try:
+        await admin.start()
+        yield admin
+    except (KafkaError, OSError) as error:
+        raise explain(error, settings) from error
+    finally:
+        await admin.close()
+
+
+async def _partition_counts(
+    admin: AIOKafkaAdminClient, names: Sequence[str]
+) -> dict[str, int | None]:
+    # The admin client's own question would let the broker create what it is asked about.
+    question = MetadataRequest(list(names), allow_auto_topic_creation=False)
+    answer = (await admin._send_request(question)).to_object()  # noqa: SLF001  see above
+    counts: dict[str, int | None] = {}
+    for topic in answer["topics"]:
+        error = for_code(topic["error_code"])
+        if error in {UnknownTopicOrPartitionError, LeaderNotAvailableError}:
+            counts[topic["topic"]] = None
+        elif topic["error_code"]:
+            raise error(topic["topic"])
+        else:
+            counts[topic["topic"]] = len(topic["partitions"])
+    return counts
+
+
+def _new_topic(settings: Settings, state: TopicState) -> NewTopic:
+    factor = settings.topics.replication_factor
+    return NewTopic(
+        state.name,
+        state.wanted,
+        factor,
+        # aiokafka takes the broker's default (-1) only beside an assignment, which may be empty.
+        replica_assignments={} if factor == -1 else None,
+        topic_configs=topic_configs(settings),
+    )
+
+
+def _refuse(name: str, code: int, message: str | None) -> None:
+    error = for_code(code)
+    if code == 0 or error is TopicAlreadyExistsError:  # another member was quicker
+        return
+    text = message or error.__name__
+    if "Authorization" in error.__name__:
+        raise AccessDeniedError(f"{name}: not authorized to create it ({text}): allow CREATE")
+    raise TopicError(f"{name}: not created ({text}): mend the section topics of the settings")
+
+
+async def _wait_until_seen(
+    admin: AIOKafkaAdminClient, states: Sequence[TopicState], seconds: float
+) -> None:
+    """A broker answers before every broker knows of a new topic."""
+    names = [state.name for state in states]
+    try:
+        async with asyncio.timeout(seconds):
+            while None in (await _partition_counts(admin, names)).values():
+                await asyncio.sleep(_RETRY_S)
+    except TimeoutError:
+        raise TopicError(
+            f"{', '.join(names)}: created, but not to be seen after {seconds:.0f} s:"
+            " run: stream-ewma topics plan"
+        ) from None
