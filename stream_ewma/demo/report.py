@@ -1,0 +1,70 @@
+"""What the demo says in plain lines: at the start, every second off a terminal, and at the end."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from stream_ewma.demo.tally import SeriesTally, Tally
+from stream_ewma.demo.view import figure
+
+_SHOWN: Final = 20
+"""Series that get a line of their own; the totals cover all."""
+
+OWN_BROKER: Final = "localhost:9092"
+
+
+def hints(bootstrap: str, topic: str, output_topic: str, smoothing_flag: str) -> tuple[str, str]:
+    """How to look at the records behind the view, and how to do the same for one's own."""
+    run = f"stream-ewma run --kafka.bootstrap_servers {OWN_BROKER} --input.topics {topic}"
+    return (
+        f"records:    kcat -C -u -b {bootstrap} -t {output_topic}",
+        f"own broker: {run} {smoothing_flag}",
+    )
+
+
+def progress(tally: Tally, elapsed_s: float) -> Iterator[str]:
+    """A line for each series: newest raw and smoothed value, unit, and count."""
+    for series in tally.series[:_SHOWN]:
+        yield (
+            f"{elapsed_s:7.1f} s  {series.name:<16} "
+            f"raw {figure(series.raw, series.peak):>9}  "
+            f"smoothed {figure(series.ewma, series.peak):>9} {series.unit:<5} "
+            f"count {series.count:>8}"
+        )
+    yield from _totals(tally, f"{elapsed_s:7.1f} s")
+
+
+def summary(tally: Tally, elapsed_s: float) -> Iterator[str]:
+    """Totals, and for each series by how much smoothing took the noise down."""
+    rate = tally.smoothed / elapsed_s if elapsed_s else 0.0
+    yield (
+        f"{elapsed_s:.1f} s: {tally.readings:,} readings in, {tally.smoothed:,} smoothed out, "
+        f"{len(tally.series):,} series, {rate:,.0f} a second"
+    )
+    yield ""
+    yield (
+        f"{'series':<16} {'unit':<5} {'readings':>9} {'smoothed':>9} "
+        f"{'raw noise':>10} {'smoothed':>10} {'less noise':>12}"
+    )
+    for series in tally.series[:_SHOWN]:
+        yield _noise_line(series)
+    yield from _totals(tally, "")
+    yield ""
+    yield "noise: standard deviation of the step from one value to the next"
+
+
+def _totals(tally: Tally, start: str) -> Iterator[str]:
+    hidden = len(tally.series) - _SHOWN
+    if hidden > 0:
+        yield (
+            f"{start}  and {hidden:,} more series; in all {tally.readings:,} readings in, "
+            f"{tally.smoothed:,} smoothed out"
+        ).strip()
+
+
+def _noise_line(series: SeriesTally) -> str:
+    raw, smoothed = series.noise()
+    less = f"{raw / smoothed:.1f} times" if smoothed > 0 else "-"
+    return (
+        f"{series.name:<16} {series.unit:<5} {series.readings:>9,} {series.smoothed:>9,} "
+        f"{figure(raw, raw):>10} {figure(smoothed, raw):>10} {less:>12}"
+    )

@@ -1,0 +1,43 @@
+"""The real service, in a thread of its own beside the view."""
+
+import asyncio
+import threading
+
+from stream_ewma.service.app import run_service
+from stream_ewma.settings import Settings
+
+
+class ServiceThread(threading.Thread):
+    """Runs the service on an event loop of its own, so that the view never waits for it.
+
+    Attributes:
+        ready: set when the service is prepared to process records.
+        failure: what ended it, or None.
+    """
+
+    def __init__(self, settings: Settings, end_s: float) -> None:
+        super().__init__(name="demo-service", daemon=True)
+        self._settings = settings
+        self._end_s = end_s
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        self.ready = threading.Event()
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        """Run the service until it is stopped or fails."""
+        service = run_service(self._settings, stop=self._stopping, on_ready=self.ready.set)
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(service)
+        except BaseException as error:  # noqa: BLE001  reported by whoever watches `failure`
+            self.failure = error
+
+    def end(self) -> None:
+        """Stop the service and wait for it, but no longer than `end_s`.
+
+        A service that is still compiling cannot hear; its thread ends with the process.
+        """
+        if self.is_alive() and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        self.join(self._end_s)
