@@ -5,6 +5,7 @@ the last output is acknowledged and the last offset committed. The input is in t
 the process starts, so nobody waits for it.
 """
 
+import re
 import signal
 import subprocess
 import threading
@@ -119,7 +120,7 @@ class Contestant:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self._last_lines.append(line.rstrip())
-            if not self._ready.is_set() and READY in line:
+            if not self._ready.is_set() and re.search(rf"\b{READY}\b", line):
                 self.start_up_s = time.monotonic() - self._started
                 self._ready.set()
 
