@@ -53,7 +53,9 @@ def _round(
 
 
 @kernel
-def siphash(buffer: Bytes, start: int, length: int, seed0: np.uint64, seed1: np.uint64) -> np.uint64:
+def siphash(
+    buffer: Bytes, start: int, length: int, seed0: np.uint64, seed1: np.uint64
+) -> np.uint64:
     """SipHash-1-3 of `buffer[start : start + length]` under the 128-bit seed."""
     v0 = seed0 ^ _C0
     v1 = seed1 ^ _C1

@@ -70,7 +70,7 @@ def _find(
         if entry == _EMPTY:
             return NO_SLOT, bucket
         if entry >> _HALF == tag:
-            slot = np.int64(entry & _LOW) - 1
+            slot = int(entry & _LOW) - 1
             if _same_key(buffer, start, length, arena, key_start[slot], key_length[slot]):
                 return slot, bucket
         bucket = (bucket + _ONE) & mask
@@ -96,7 +96,7 @@ def _hash_rows(
     # A pass of its own: the probes that follow then miss the cache side by side.
     for i in range(len(start)):
         if length[i] >= 0:
-            hashed = siphash(buffer, np.int64(start[i]), np.int64(length[i]), seed0, seed1)
+            hashed = siphash(buffer, int(start[i]), int(length[i]), seed0, seed1)
             tags[i] = hashed >> _HALF
 
 
@@ -120,16 +120,16 @@ def _find_rows(
     """Fill `slots` from `first_row` on; answers the row where it stopped, and why."""
     n = len(start)
     for i in range(first_row, n):
-        size = np.int64(length[i])
+        size = int(length[i])
         if size < 0:
             slots[i] = NO_SLOT
             continue
-        at = np.int64(start[i])
+        at = int(start[i])
         slot, bucket = _find(index, tags[i], buffer, at, size, arena, key_start, key_length)
         if slot == NO_SLOT and len(old) > 0:
             slot, _ = _find(old, tags[i], buffer, at, size, arena, key_start, key_length)
         if slot == NO_SLOT and insert[i] != 0 and counters[_COUNT] < max_keys:
-            count = counters[_COUNT]
+            count = int(counters[_COUNT])
             if count == len(key_start):
                 return i, _ROWS_FULL
             if counters[_ARENA_USED] + size > len(arena):

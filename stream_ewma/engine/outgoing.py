@@ -12,7 +12,8 @@ import numpy as np
 from stream_ewma.columns import Int32, Int64, Spans
 from stream_ewma.engine.dead_letters import Reason, dead_letter_headers
 from stream_ewma.records.columns import RecordColumns
-from stream_ewma.records.writer import Compression, EncodedBatch, encode
+from stream_ewma.records.compression import Compression
+from stream_ewma.records.writer import EncodedBatch, encode
 
 
 class Destination(Enum):

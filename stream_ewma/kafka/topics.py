@@ -225,7 +225,8 @@ async def _wait_until_seen(
     names = [state.name for state in states]
     try:
         async with asyncio.timeout(seconds):
-            while None in (await _partition_counts(admin, names)).values():
+            # No broker tells when it has learned of a topic.
+            while None in (await _partition_counts(admin, names)).values():  # noqa: ASYNC110
                 await asyncio.sleep(_RETRY_S)
     except TimeoutError:
         raise TopicError(

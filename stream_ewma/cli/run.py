@@ -1,0 +1,66 @@
+"""Read, smooth and publish until SIGTERM.
+
+stream-ewma run --config stream-ewma.yaml
+stream-ewma run --input.topics sensor-readings --smoothing.half_life 30s
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+from stream_ewma import __version__
+from stream_ewma.errors import DrainError, StreamEwmaError
+from stream_ewma.service import logs
+from stream_ewma.service.app import run_service
+from stream_ewma.settings import Settings
+
+_log = logging.getLogger("stream_ewma.run")
+
+_EXIT_INTERRUPTED = 130
+
+
+def run(settings: Settings) -> int:
+    """Run the service in this process; SIGTERM and SIGINT end it, a second one at once.
+
+    Raises:
+        StreamEwmaError: the service cannot start or go on.
+    """
+    logs.set_up(settings.log.level)
+    _log.info(
+        "stream-ewma %s: %s -> %s, group %s, brokers %s",
+        __version__,
+        ", ".join(settings.input.topics),
+        ", ".join(sorted({settings.output_topic(topic) for topic in settings.input.topics})),
+        settings.application_id,
+        settings.kafka.bootstrap_servers,
+    )
+    try:
+        asyncio.run(_serve(settings))
+    except DrainError as error:
+        _exit_now(error)
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(_EXIT_INTERRUPTED)
+        _log.info("stopping: finishing, delivering and committing")
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    await run_service(settings, stop=stop, on_ready=lambda: _log.info("ready"))
+
+
+def _exit_now(error: StreamEwmaError) -> None:
+    # Something of the client did not end in time; waiting for its threads and tasks could take
+    # for ever.
+    sys.stderr.write(f"{error}\n")
+    sys.stderr.flush()
+    os._exit(error.exit_code)

@@ -1,0 +1,1 @@
+"""The only room that imports aiokafka: consumer, producer, topics, and what its errors mean."""

@@ -1,0 +1,114 @@
+"""Publishing one partition's batches: idempotent, acks=all, in order, each one awaited.
+
+After any failed batch aiokafka's sequence numbers no longer fit, so the producer is dropped and a
+new one takes over; batches without an acknowledgement are sent again, in their order. A batch that
+the broker refuses for what it holds is the caller's to cut smaller.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, UnknownError
+
+from stream_ewma.kafka.connect import client_options
+from stream_ewma.kafka.errors import REFUSALS
+from stream_ewma.kafka.seams import FinishedBatch
+from stream_ewma.records.writer import EncodedBatch
+from stream_ewma.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_STOP_S = 5.0
+
+
+class PartitionProducer:
+    """The producer of one input partition; it can be replaced by a fresh one.
+
+    Args:
+        settings: where the brokers are, and how to be let in.
+        idempotent: number the batches, so that the broker drops one that is sent twice.
+    """
+
+    def __init__(self, settings: Settings, *, idempotent: bool = True) -> None:
+        self._options = {
+            **client_options(settings),
+            "enable_idempotence": idempotent,
+            "acks": "all",
+            "linger_ms": 0,
+        }
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """Connect and get a producer id.
+
+        Raises:
+            KafkaError: no broker answers, or it refuses.
+        """
+        producer = AIOKafkaProducer(**self._options)
+        try:
+            await producer.start()
+        except BaseException:
+            await _within(producer.stop(), _STOP_S)
+            raise
+        self._producer = producer
+
+    async def send(
+        self, batch: EncodedBatch, topic: str, partition: int
+    ) -> "asyncio.Future[object]":
+        """Hand a batch over; the future answers when the broker has it, or tells why not.
+
+        Waits while an earlier batch for the same partition is still queued.
+
+        Raises:
+            KafkaError: the producer cannot take it.
+        """
+        if self._producer is None:
+            raise KafkaError("the producer is not started")
+        future: asyncio.Future[object] = await self._producer.send_batch(
+            FinishedBatch(batch), topic, partition=partition
+        )
+        return future
+
+    async def stop(self) -> bool:
+        """Stop; a producer that does not end in time is killed. Answers whether it ended."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return True
+        if await _within(producer.stop(), _STOP_S):
+            return True
+        _log.warning("a producer did not stop within %.0f s and was dropped", _STOP_S)
+        await _kill(producer)
+        return False
+
+
+def is_refusal(error: BaseException, attempts: int) -> bool:
+    """Whether the broker blames the batch itself.
+
+    aiokafka knows no name for INVALID_RECORD and some others: an unknown error counts as a refusal
+    once a fresh producer has met it again.
+    """
+    if isinstance(error, REFUSALS):
+        return True
+    return type(error) is UnknownError and attempts > 1
+
+
+async def _within(awaitable: Awaitable[Any], seconds: float) -> bool:
+    """Wait for `awaitable` so long at most; it is left running, not cancelled, after that."""
+    task = asyncio.ensure_future(awaitable)
+    done, _ = await asyncio.wait({task}, timeout=seconds)
+    if not done:
+        # Whoever gives up on it must not be told of its end as an unhandled error.
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        return False
+    return task.exception() is None
+
+
+async def _kill(producer: AIOKafkaProducer) -> None:
+    # A second stop() would return at once and leave the sender alive, able to send.
+    sender = producer._sender.sender_task  # noqa: SLF001  no public way to end it
+    if sender is not None:
+        sender.cancel()
+    await _within(producer.client.close(), _STOP_S)

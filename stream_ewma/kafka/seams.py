@@ -1,0 +1,162 @@
+"""The two places where whole record batches pass through aiokafka instead of single records.
+
+Reading: the fetcher looks up the name `MemoryRecords` and iterates batches, each batch yielding
+records. `RawConsumer` runs aiokafka's own code with that one name replaced, in copies of the two
+functions concerned, so that other consumers in the same process keep what they have. A batch then
+yields one pseudo-record whose value is the `BatchRun`; positions, aborted transactions and
+control batches stay aiokafka's business.
+
+Writing: `send_batch` takes any object that answers as its `BatchBuilder` does. `FinishedBatch`
+holds encoded records and fills in the producer's identity when it is sent.
+
+`tests/integration/test_seams.py` fails, saying what moved, when a new aiokafka breaks a seam.
+"""
+
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer import consumer as consumer_module
+from aiokafka.consumer import fetcher as fetcher_module
+from aiokafka.record.default_records import DefaultRecordBatch
+
+from stream_ewma.records.fetched import BatchRun, RunKind, split_runs
+from stream_ewma.records.writer import EncodedBatch
+
+
+class PseudoRecord:
+    """What a run looks like to the fetcher: one record at the run's last offset."""
+
+    __slots__ = ("offset", "value")
+
+    timestamp = -1
+    timestamp_type = 0
+    key = None
+    headers = ()
+    checksum = None
+
+    def __init__(self, run: BatchRun) -> None:
+        self.offset = run.next_offset - 1
+        self.value = _Sized(run)
+
+
+class _Sized:
+    """A run that answers `len`, which the fetcher asks of every value."""
+
+    __slots__ = ("run",)
+
+    def __init__(self, run: BatchRun) -> None:
+        self.run = run
+
+    def __len__(self) -> int:
+        return self.run.end - self.run.start
+
+
+class RawBatch:
+    """A run as the fetcher reads a batch."""
+
+    __slots__ = ("base_offset", "is_transactional", "next_offset", "producer_id", "run")
+
+    is_control_batch = False
+
+    def __init__(self, run: BatchRun) -> None:
+        self.run = run
+        self.base_offset = run.base_offset
+        self.next_offset = run.next_offset
+        self.producer_id = run.producer_id if run.producer_id >= 0 else None
+        self.is_transactional = run.is_transactional
+
+    def validate_crc(self) -> bool:
+        """True: `records.reader` checks each batch on a worker thread, and says which is bad."""
+        return True
+
+    def __iter__(self) -> Iterator[PseudoRecord]:
+        return iter((PseudoRecord(self.run),))
+
+
+class RawRecords:
+    """Stands in for aiokafka's `MemoryRecords`: a fetch response as runs of batches."""
+
+    def __init__(self, data: bytes) -> None:
+        self._size = len(data)
+        self._runs = split_runs(data)
+        self._next = 0
+
+    def size_in_bytes(self) -> int:
+        """Bytes in the response; more than 0 without a whole batch means it was too large."""
+        return self._size
+
+    def has_next(self) -> bool:
+        """Whether another run follows."""
+        return self._next < len(self._runs)
+
+    def next_batch(self) -> Any:
+        """The next run, or a control batch in aiokafka's own form: it reads the marker itself."""
+        run = self._runs[self._next]
+        self._next += 1
+        if run.kind is RunKind.CONTROL:
+            return DefaultRecordBatch(bytes(memoryview(run.data)[run.start : run.end]))
+        return RawBatch(run)
+
+
+def with_replaced(function: Callable[..., Any], **names: object) -> Any:
+    """A copy of `function` that sees `names` in place of its module's."""
+    return types.FunctionType(
+        function.__code__,
+        {**function.__globals__, **names},
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+
+
+class RawFetcher(fetcher_module.Fetcher):  # type: ignore[misc]  # aiokafka has no types
+    """aiokafka's fetcher on whole batches."""
+
+    _proc_fetch_request = with_replaced(
+        fetcher_module.Fetcher._proc_fetch_request,  # noqa: SLF001  the seam
+        MemoryRecords=RawRecords,
+    )
+
+
+class RawConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
+    """aiokafka's consumer on whole batches: `getmany` answers one record per run."""
+
+    start = with_replaced(consumer_module.AIOKafkaConsumer.start, Fetcher=RawFetcher)
+
+
+class FinishedBatch:
+    """An encoded batch as the producer's accumulator and sender use a `BatchBuilder`."""
+
+    __slots__ = ("_buffer", "_encoded", "_state", "_transactional")
+
+    def __init__(self, encoded: EncodedBatch, *, transactional: bool = False) -> None:
+        self._encoded = encoded
+        self._transactional = transactional
+        self._state = (-1, -1, -1)
+        self._buffer: bytes | None = None
+
+    def _set_producer_state(self, producer_id: int, epoch: int, base_sequence: int) -> None:
+        self._state = (producer_id, epoch, base_sequence)
+        self._buffer = None
+
+    def _build(self) -> bytes:
+        if self._buffer is None:
+            self._buffer = self._encoded.to_bytes(*self._state, self._transactional)
+        return self._buffer
+
+    def record_count(self) -> int:
+        """Records in the batch: by so many the producer's sequence advances."""
+        return self._encoded.row_count
+
+    def size(self) -> int:
+        """Bytes on the wire."""
+        return self._encoded.size
+
+    def close(self) -> None:
+        """Nothing to do: a finished batch takes no more records."""
+
+    def closed(self) -> bool:
+        """True: it need not linger."""
+        return True

@@ -1,0 +1,1 @@
+"""The asyncio shell: joins the group, runs a pipeline per partition, commits, stops."""

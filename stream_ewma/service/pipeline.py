@@ -1,0 +1,158 @@
+"""One input partition in motion: runs come in, are computed on a thread, and are delivered."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+from stream_ewma.engine.outgoing import OutgoingBatch
+from stream_ewma.engine.task import PartitionTask, Step
+from stream_ewma.errors import FatalError
+from stream_ewma.kafka.consumer import Partition
+from stream_ewma.kafka.delivery import Delivery
+from stream_ewma.records.fetched import BatchRun
+from stream_ewma.service.counters import Counters
+from stream_ewma.settings import Settings
+
+_MOST_WAITING_BYTES = 4 << 20
+_MOST_STEP_BYTES = 4 << 20
+
+
+class Pipeline:
+    """Reads a partition's runs in order, one step at a time.
+
+    Args:
+        settings: names and limits.
+        partition: the input partition.
+        task: its state; only one step runs at a time.
+        threads: where steps are computed.
+        counters: what is counted.
+        on_room: called when `wants_more` may have become true.
+        on_step: called with each step, after it was counted.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        partition: Partition,
+        task: PartitionTask,
+        threads: Executor,
+        counters: Counters,
+        on_room: Callable[[], None],
+        on_step: Callable[[Partition, Step], None],
+    ) -> None:
+        self.partition = partition
+        self.committed: int | None = None
+        self.parked = False
+        self._task = task
+        self._on_error = settings.dead_letters.on_error
+        self._threads = threads
+        self._counters = counters
+        self._on_room = on_room
+        self._on_step = on_step
+        self._waiting: deque[BatchRun] = deque()
+        self._waiting_bytes = 0
+        self._arrived = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._active = False
+        self.delivery = Delivery(
+            settings, partition, task.position, self._refused, self._count_resend
+        )
+
+    @property
+    def position(self) -> int:
+        """Offset of the next record to process."""
+        return self._task.position
+
+    @property
+    def active(self) -> bool:
+        """Whether the partition is assigned and its start is found."""
+        return self._active
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether runs may be fed now."""
+        return (
+            self._active
+            and not self.parked
+            and self._waiting_bytes < _MOST_WAITING_BYTES
+            and self.delivery.has_room
+        )
+
+    def begin(self) -> None:
+        """Take runs from `position` on."""
+        self._active = True
+        self._on_room()
+
+    def feed(self, runs: list[BatchRun]) -> None:
+        """Queue runs; they are dropped when the pipeline was halted since they were asked for."""
+        if not self._active or self.parked:
+            return
+        self._waiting.extend(runs)
+        self._waiting_bytes += sum(run.end - run.start for run in runs)
+        self._arrived.set()
+
+    async def halt(self) -> None:
+        """Take no more, finish the step at work, and return when all is delivered."""
+        self._active = False
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        await self._idle.wait()
+        await self.delivery.drain()
+
+    async def run(self) -> None:
+        """Process what is fed, for ever; cancel it to end.
+
+        Raises:
+            FatalError: a record cannot be smoothed under `dead_letters.on_error: fail`.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._waiting:
+                await self.delivery.wait_for_room()
+                runs = self._take()
+                if not runs:
+                    break
+                self._idle.clear()
+                try:
+                    step = await loop.run_in_executor(self._threads, self._task.process, runs)
+                    self._finish(step)
+                finally:
+                    self._idle.set()
+
+    def _take(self) -> list[BatchRun]:
+        """The next runs, as many as make one good set of columns."""
+        runs: list[BatchRun] = []
+        size = 0
+        while self._waiting and (not runs or size < _MOST_STEP_BYTES):
+            run = self._waiting.popleft()
+            size += run.end - run.start
+            runs.append(run)
+        self._waiting_bytes -= size
+        self._on_room()
+        return runs
+
+    def _finish(self, step: Step) -> None:
+        self._counters.add(step)
+        self.delivery.publish(step.batches, step.next_offset)
+        if step.unreadable is not None:
+            self.parked = True
+            self._waiting.clear()
+            self._waiting_bytes = 0
+        self._on_step(self.partition, step)
+
+    def _refused(self, batch: OutgoingBatch) -> list[OutgoingBatch]:
+        offset = int(batch.source().offset[0])
+        self._counters.rejected["output_refused"] += 1
+        if self._on_error == "fail":
+            raise FatalError(
+                f"{self.partition}@{offset}: the broker refused the smoothed record "
+                "(dead_letters.on_error: fail)"
+            )
+        return self._task.refused(batch) if self._on_error == "dlq" else []
+
+    def _count_resend(self) -> None:
+        self._counters.resends += 1

@@ -1,0 +1,59 @@
+"""Loading the compiled kernels before the first record arrives (`python -m` compiles them all)."""
+
+import struct
+from itertools import product
+
+import numpy as np
+
+from stream_ewma.columns import Spans, as_bytes
+from stream_ewma.engine.task import PartitionTask, TaskConfig
+from stream_ewma.payloads import decoder, encoder
+from stream_ewma.payloads.columns import ReadingOptions
+from stream_ewma.records.compression import Compression
+from stream_ewma.records.fetched import split_runs
+from stream_ewma.records.writer import encode
+from stream_ewma.smoothing.parameters import Factor, KeyRules
+
+_VALUES = (
+    b'{"sensor":"a","timestamp":1767225600123,"value":21.7351}',
+    b'{"value":-0.1234567890123456789e-5,"timestamp":"2026-01-01T00:00:00Z"}',
+    b"42",
+    struct.pack(">d", 21.5),
+    struct.pack(">f", 21.5),
+    b"no reading",
+    None,
+)
+
+
+def warm_up(config: TaskConfig) -> None:
+    """Run every kernel that `config` uses once, on a few records of each kind."""
+    values = Spans.of(list(_VALUES) * 2)
+    n = len(values)
+    # One key would do; two lengths take both ways through the comparison of keys.
+    keys = Spans.of([b"k", b"longer-than-a-word"] * (n // 2))
+    nothing = Spans(as_bytes(b""), np.zeros(n, np.int32), np.zeros(n, np.int32))
+    batches = encode(
+        np.full(n, 1_767_225_600_000, np.int64),
+        keys,
+        values,
+        nothing,
+        np.zeros(n, np.int32),
+        max_batch_bytes=1 << 20,
+        compression=Compression.NONE,
+    )
+    data = b"".join(batch.to_bytes(-1, -1, -1, False) for batch in batches)
+    task = PartitionTask("warm-up", 0, 0, config, (0, 0))
+    for batch in task.process(split_runs(data)).batches:
+        batch.encoded.to_bytes(-1, -1, -1, False)
+
+
+def main() -> None:
+    """Compile the kernels of all formats and both clocks into the cache."""
+    factors = (Factor(alpha=0.1), Factor(half_life_ms=1000))
+    formats = product(("json", "text", "double", "float"), ("json", "text", "double"), factors)
+    for read, write, factor in formats:
+        warm_up(TaskConfig(decoder(read, ReadingOptions()), encoder(write), KeyRules(factor)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,291 @@
+"""The service's loop: poll, process, deliver, commit; assignments; the stop protocol."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+from stream_ewma.engine.dead_letters import Reason
+from stream_ewma.engine.task import PartitionTask, Step, TaskConfig
+from stream_ewma.errors import DrainError, FatalError, StreamEwmaError
+from stream_ewma.kafka.consumer import CommitRefusedError, GroupConsumer, Partition
+from stream_ewma.kafka.errors import explain
+from stream_ewma.service.counters import Counters
+from stream_ewma.service.pipeline import Pipeline
+from stream_ewma.service.positions import start_positions
+from stream_ewma.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_POLL_MS = 200
+_POLL_SOME_MS = 10
+_REVOKE_S = 5.0
+_REJECTION_LOG_S = 10.0
+
+
+class Worker:
+    """One member of the group with a pipeline for each of its partitions.
+
+    Args:
+        settings: everything.
+        config: what the partitions' tasks have in common.
+        on_ready: called once the first assignment is being worked on.
+    """
+
+    def __init__(
+        self, settings: Settings, config: TaskConfig, on_ready: Callable[[], None] | None
+    ) -> None:
+        self._settings = settings
+        self._config = config
+        self._on_ready = on_ready
+        self._consumer = GroupConsumer(settings, self._revoked, self._assigned)
+        self._threads = ThreadPoolExecutor(settings.worker_threads, "stream-ewma")
+        # Unknown to whoever chooses the keys; never leaves this process.
+        self._hash_seed = (secrets.randbits(64), secrets.randbits(64))
+        self._pipelines: dict[Partition, Pipeline] = {}
+        self._tasks: dict[Partition, list[asyncio.Task[None]]] = {}
+        self._background: set[asyncio.Task[None]] = set()
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._stopping = asyncio.Event()
+        self._room = asyncio.Event()
+        self._assignment = 0
+        self._commit: asyncio.Task[None] | None = None
+        self._rejections_logged: dict[Reason, float] = {}
+        self.counters = Counters()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then finish, deliver, commit and leave.
+
+        Raises:
+            DrainError: finishing took longer than `delivery.shutdown_timeout`.
+            StreamEwmaError: the service cannot go on.
+        """
+        try:
+            await self._consumer.start()
+            self._spawn(self._poll_loop(), "poll loop")
+            self._spawn(self._commit_loop(), "commit loop")
+            stopped = asyncio.create_task(stop.wait())
+            ends: set[asyncio.Future[Any]] = {stopped, self._failure}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+        except BaseException:
+            await self._leave(clean=False)
+            raise
+        await self._leave(clean=True)
+        if self._failure.done():
+            raise explain(self._failure.exception() or FatalError("stopped"), self._settings)
+
+    # -- supervision ------------------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run `work` beside the rest; if it fails, the service fails."""
+        task = asyncio.create_task(work, name=name)
+        self._background.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if task.cancelled() or task.exception() is None:
+            return
+        self._fail(task.exception() or FatalError(f"{task.get_name()} ended"))
+
+    def _fail(self, error: BaseException) -> None:
+        if not isinstance(error, StreamEwmaError):
+            _log.debug("the service cannot go on", exc_info=error)
+        if not self._failure.done():
+            self._failure.set_exception(error)
+            self._failure.exception()  # retrieved: `run` raises it
+
+    # -- reading ------------------------------------------------------------------------------
+
+    async def _poll_loop(self) -> None:
+        while not self._stopping.is_set():
+            assigned = [p for p in self._pipelines.values() if p.active and not p.parked]
+            ready = [pipeline.partition for pipeline in assigned if pipeline.wants_more]
+            if not ready:
+                self._room.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._room.wait(), _POLL_MS / 1000)
+                continue
+            # Only partitions with room are asked for: what has arrived for the others stays
+            # buffered, while pausing them would throw it away. A busy one soon has room again.
+            wait_ms = _POLL_MS if len(ready) == len(assigned) else _POLL_SOME_MS
+            for partition, runs in (await self._consumer.poll(ready, wait_ms)).items():
+                if partition in self._pipelines:
+                    self._pipelines[partition].feed(runs)
+
+    def _stepped(self, partition: Partition, step: Step) -> None:
+        if step.unreadable is not None:
+            self._consumer.park(partition)
+            _log.error(
+                "%s is parked at offset %d: %s; the other partitions go on",
+                partition,
+                step.unreadable.offset,
+                step.unreadable.reason,
+            )
+        if step.failure is not None:
+            raise FatalError(
+                f"{partition}@{step.failure.offset}: {step.failure.message} "
+                "(dead_letters.on_error: fail)"
+            )
+        now = asyncio.get_running_loop().time()
+        for reason in step.rejected:
+            if now - self._rejections_logged.get(reason, -_REJECTION_LOG_S) >= _REJECTION_LOG_S:
+                self._rejections_logged[reason] = now
+                total = self.counters.rejected[reason.label]
+                _log.warning(
+                    "%s: records rejected, reason %s, %d since the start",
+                    partition,
+                    reason.label,
+                    total,
+                )
+
+    # -- the group ----------------------------------------------------------------------------
+
+    async def _revoked(self) -> None:
+        """Finish what is at work and commit it while the group still knows this member."""
+        self._assignment += 1
+        halts = [asyncio.ensure_future(p.halt()) for p in self._pipelines.values() if p.active]
+        if not halts:
+            return
+        await asyncio.wait(halts, timeout=_REVOKE_S)
+        for halt in halts:
+            halt.cancel()
+        self._commit_progress()
+        if self._commit is not None:
+            await asyncio.wait({self._commit}, timeout=_REVOKE_S)
+
+    def _assigned(self, partitions: frozenset[Partition]) -> None:
+        self._assignment += 1
+        self.counters.rebalances += 1
+        self._spawn(self._take_over(partitions, self._assignment), "take over")
+
+    async def _take_over(self, partitions: frozenset[Partition], assignment: int) -> None:
+        """Find each partition's start and begin; state of partitions that stayed is kept."""
+        for gone in self._pipelines.keys() - partitions:
+            await self._drop(gone)
+        kept = {p: self._pipelines[p].position for p in partitions if p in self._pipelines}
+        starts = await start_positions(self._consumer, self._settings, partitions, kept)
+        for partition in sorted(partitions):
+            if assignment != self._assignment or self._stopping.is_set():
+                return
+            start = starts[partition]
+            pipeline = self._pipelines.get(partition)
+            if pipeline is not None and start.position != pipeline.position:
+                await self._drop(partition)
+                pipeline = None
+            if pipeline is None:
+                pipeline = self._open(partition, start.position)
+            pipeline.committed = start.committed
+            if self._consumer.begin(partition, pipeline.position):
+                pipeline.begin()
+        names = ", ".join(map(str, sorted(partitions))) or "none"
+        _log.info("assigned: %s (%d kept their state)", names, len(kept.keys() & self._pipelines))
+        if self._on_ready is not None:
+            self._on_ready()
+            self._on_ready = None
+
+    def _open(self, partition: Partition, position: int) -> Pipeline:
+        task = PartitionTask(
+            partition.topic, partition.number, position, self._config, self._hash_seed
+        )
+        pipeline = Pipeline(
+            self._settings,
+            partition,
+            task,
+            self._threads,
+            self.counters,
+            self._room.set,
+            self._stepped,
+        )
+        self._pipelines[partition] = pipeline
+        self._tasks[partition] = [
+            self._spawn(pipeline.run(), f"pipeline {partition}"),
+            self._spawn(pipeline.delivery.run(), f"delivery {partition}"),
+        ]
+        return pipeline
+
+    async def _drop(self, partition: Partition) -> None:
+        """Forget a partition that another member has now."""
+        pipeline = self._pipelines.pop(partition)
+        for task in self._tasks.pop(partition):
+            task.cancel()
+        await pipeline.delivery.stop()
+
+    # -- committing ---------------------------------------------------------------------------
+
+    async def _commit_loop(self) -> None:
+        interval_s = self._settings.delivery.commit_interval / 1000
+        while not self._stopping.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), interval_s)
+            self._commit_progress()
+
+    def _commit_progress(self) -> None:
+        """Commit what is delivered and not yet committed, unless a commit is under way."""
+        if self._commit is not None and not self._commit.done():
+            return
+        offsets = {
+            partition: pipeline.delivery.delivered_offset
+            for partition, pipeline in self._pipelines.items()
+            if pipeline.delivery.delivered_offset != pipeline.committed
+        }
+        if offsets:
+            self._commit = self._spawn(self._commit_offsets(offsets), "commit")
+
+    async def _commit_offsets(self, offsets: dict[Partition, int]) -> None:
+        try:
+            await self._consumer.commit(offsets)
+        except CommitRefusedError as error:
+            # The group has moved on; whoever has the partitions now reads these records again.
+            _log.warning("commit refused: %s", error)
+            return
+        self.counters.commits += 1
+        for partition, offset in offsets.items():
+            if partition in self._pipelines:
+                self._pipelines[partition].committed = offset
+
+    # -- stopping -----------------------------------------------------------------------------
+
+    async def _leave(self, *, clean: bool) -> None:
+        """Finish, deliver, commit, leave the group; each within what is left of the deadline."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.delivery.shutdown_timeout / 1000
+        self._stopping.set()
+        self._assignment += 1
+
+        async def within(work: Coroutine[Any, Any, Any]) -> bool:
+            task = asyncio.ensure_future(work)
+            await asyncio.wait({task}, timeout=max(deadline - loop.time(), 0.1))
+            if not task.done():
+                task.cancel()
+                return False
+            return task.cancelled() or task.exception() is None
+
+        drained = await within(self._finish()) if clean else False
+        for tasks in self._tasks.values():
+            for task in tasks:
+                task.cancel()
+        await within(self._consumer.stop())
+        for pipeline in self._pipelines.values():
+            await within(pipeline.delivery.stop())
+        for task in list(self._background):
+            task.cancel()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if clean and not drained and not self._failure.done():
+            raise DrainError(
+                "stopped before everything was delivered and committed: the records since the "
+                "last commit are read again at the next start"
+            )
+
+    async def _finish(self) -> None:
+        await asyncio.gather(*(pipeline.halt() for pipeline in self._pipelines.values()))
+        if self._commit is not None:
+            await asyncio.wait({self._commit})
+        self._commit_progress()
+        if self._commit is not None:
+            await asyncio.wait({self._commit})
