@@ -100,7 +100,6 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, prog: str, description: str) -> None:
         super().__init__(
             prog=prog,
-            usage="%(prog)s [FLAGS]",
             description=description,
             allow_abbrev=False,
             formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(

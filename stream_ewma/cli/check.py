@@ -18,6 +18,7 @@ from stream_ewma.settings.values import format_duration
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The file, and the flags of every setting."""
+    parser.usage = "%(prog)s [FILE] [FLAGS]"
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="as --config FILE")
     settings_flags.add_arguments(parser)
 

@@ -25,6 +25,8 @@ _METAVARS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --config, --secrets-dir and one flag a setting, in the groups of the YAML file."""
+    # argparse would list every flag in the usage, too.
+    parser.usage = parser.usage or "%(prog)s [FLAGS]"
     parser.add_argument(
         "--config",
         type=Path,

@@ -19,6 +19,7 @@ from stream_ewma.settings import Settings
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to do, and the flags of every setting."""
+    parser.usage = "%(prog)s plan|create [FLAGS]"
     parser.add_argument(
         "action", choices=["plan", "create"], help="show what is missing, or make it"
     )

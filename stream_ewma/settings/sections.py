@@ -12,6 +12,7 @@ from stream_ewma.settings.values import (
     HalfLifeMs,
     PositiveDurationMs,
     Real,
+    Servers,
     Start,
     TextList,
     TopicName,
@@ -41,7 +42,7 @@ class Section(BaseModel):
 class KafkaSettings(Section):
     """The cluster and how to be admitted to it; Kafka's own names."""
 
-    bootstrap_servers: Annotated[str, Field(min_length=1)] = "localhost:9092"
+    bootstrap_servers: Servers = "localhost:9092"
     """Brokers to ask first, host:port, several separated by commas."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     """Encryption and authentication of the listener."""

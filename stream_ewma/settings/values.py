@@ -117,6 +117,14 @@ def topic_name(value: str) -> str:
     return value
 
 
+def _servers(value: str) -> str:
+    for server in value.split(","):
+        host, _, port = server.strip().rpartition(":")
+        if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
+            raise ValueError(f"'{server.strip()}' is no broker's address; write host:9092")
+    return value
+
+
 def _application_id(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", value):
         raise ValueError(
@@ -165,6 +173,7 @@ Real: TypeAlias = Annotated[float, BeforeValidator(_not_bool)]
 TextList = BeforeValidator(_parse_list)
 TopicName: TypeAlias = Annotated[str, AfterValidator(topic_name)]
 ApplicationId: TypeAlias = Annotated[str, AfterValidator(_application_id)]
+Servers: TypeAlias = Annotated[str, AfterValidator(_servers)]
 TopicNames: TypeAlias = Annotated[
     tuple[TopicName, ...], BeforeValidator(_split_names), AfterValidator(_each_once)
 ]
