@@ -87,6 +87,12 @@ class Cluster:
             gone.result(REQUEST_TIMEOUT_S)
         wait_until(lambda: not self.partitions(name), what=f"{name} is still there")
 
+    def delete_records(self, topic: str, before: Mapping[int, int]) -> None:
+        """Delete the records before an offset of each partition, as retention does."""
+        wanted = [TopicPartition(topic, p, offset) for p, offset in before.items()]
+        for done in self.admin.delete_records(wanted).values():
+            done.result(REQUEST_TIMEOUT_S)
+
     def partitions(self, topic: str) -> int:
         """Return the number of partitions that have a leader, 0 where there is no such topic."""
         known = self.admin.list_topics(timeout=REQUEST_TIMEOUT_S).topics.get(topic)
@@ -205,7 +211,13 @@ class Cluster:
         )
 
 
-def send(producer: Producer, topic: str, messages: Iterable[Message]) -> None:
+def send(
+    producer: Producer,
+    topic: str,
+    messages: Iterable[Message],
+    *,
+    timeout_s: float = REQUEST_TIMEOUT_S,
+) -> None:
     """Hand records to a producer in order and wait until the broker has them.
 
     Raises:
@@ -228,7 +240,7 @@ def send(producer: Producer, topic: str, messages: Iterable[Message]) -> None:
             on_delivery=report,
         )
         producer.poll(0)
-    left = producer.flush(REQUEST_TIMEOUT_S)
+    left = producer.flush(timeout_s)
     if refused or left:
         raise RuntimeError(f"{len(refused)} refused ({refused[:1]}), {left} unanswered")
 

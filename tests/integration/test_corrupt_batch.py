@@ -1,0 +1,95 @@
+"""A batch that cannot be read parks its partition; the others go on."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.cluster import Message
+from tests.support.job import ALPHA, EPOCH_MS, readings
+from tests.support.oracle import expected_outputs, parsed
+
+HEADER_BYTES = 61
+ATTRIBUTES_AT = 22
+
+
+@pytest.fixture
+def broken_batches(own_broker):
+    """Change bytes of a partition's log while its broker is down."""
+
+    def change(topic, partition, batch_index, at, mask):
+        own_broker.stop()
+        (log,) = (own_broker.data / f"{topic}-{partition}").glob("*.log")
+        content = bytearray(log.read_bytes())
+        start = 0
+        for _ in range(batch_index):
+            start += 12 + int.from_bytes(content[start + 8 : start + 12])
+        content[start + at] ^= mask
+        log.write_bytes(content)
+        own_broker.start()
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("at", "mask"),
+    [(HEADER_BYTES + 20, 0x01), (ATTRIBUTES_AT, 0x05)],
+    ids=["a flipped bit in a record", "a codec nobody knows"],
+)
+def test_a_damaged_batch_parks_its_partition_alone(make_job, own_broker, broken_batches, at, mask):
+    job = job_on(make_job, own_broker)
+    sent = readings(300, keys=30, partitions=3)
+    for first in range(0, 300, 100):
+        # A long linger makes each call one batch per partition.
+        job.produce(sent[first : first + 100], linger_ms=500)
+    bad_from = sum(m.partition == 1 for m in sent[:100])
+    broken_batches(job.topic, 1, 1, at, mask)
+
+    service = job.start()
+    whole = [m for m in sent if m.partition != 1]
+    before = [m for m in sent if m.partition == 1][:bad_from]
+    outputs = job.outputs(len(whole) + len(before))
+    job.wait_committed({0: 100, 1: bad_from, 2: 100})
+    later = readings(30, keys=30, partitions=3, first=300)
+    job.produce([m for m in later if m.partition != 1])
+    outputs = job.outputs(len(whole) + len(before) + 20)
+    service.stop()
+
+    good = [*whole, *before, *(m for m in later if m.partition != 1)]
+    expected = sorted(expected_outputs(good, ALPHA), key=lambda each: each.partition)
+    assert parsed(outputs) == parsed(expected)
+    complaints = [line for line in service.log.splitlines() if "ERROR" in line]
+    assert len(complaints) == 1, service.log
+    assert job.topic in complaints[0]
+    assert re.search(rf"\b1\b.*\b{bad_from}\b", complaints[0]), complaints[0]
+
+
+def test_a_batch_that_unpacks_to_far_more_than_it_weighs_does_not_eat_the_memory(
+    make_job, own_broker
+):
+    job = job_on(make_job, own_broker)
+    blob = Message(b"bomb", b"0" * 900_000, EPOCH_MS)
+    job.produce(
+        [blob] * 200, compression_type="zstd", message_max_bytes=1_000_000, batch_size=10**6
+    )
+    job.produce(readings(100, partitions=1))
+
+    service = job.start()
+    outputs = job.outputs(100)
+
+    assert parsed(outputs) == parsed(expected_outputs(readings(100), ALPHA))
+    peak = re.search(r"VmHWM:\s+(\d+) kB", proc_status(service))
+    assert peak
+    assert int(peak.group(1)) < 1_000_000
+
+
+def job_on(make_job, own_broker):
+    job = make_job(partitions=3)
+    assert job.cluster.bootstrap == own_broker.bootstrap, (
+        "this test damages files of the broker, which must be our own"
+    )
+    return job
+
+
+def proc_status(service):
+    return Path(f"/proc/{service.process.pid}/status").read_text()

@@ -1,0 +1,161 @@
+"""Brokers that go away and processes that are told to stop, under load."""
+
+import signal
+from collections import Counter
+
+import pytest
+
+from tests.support.cluster import by_partition
+from tests.support.flow import Flow
+from tests.support.job import ALPHA, EPOCH_MS, readings
+from tests.support.oracle import expected_outputs, parsed
+from tests.support.waiting import wait_until
+
+PARTITIONS = 4
+
+
+@pytest.mark.parametrize("kill", [False, True], ids=["stopped", "killed"])
+def test_a_broker_restart_under_load_loses_nothing_and_breaks_no_value(make_job, own_broker, kill):
+    job = job_on(make_job, own_broker)
+    service = job.start()
+    with Flow(job, keys=40, partitions=PARTITIONS) as flow:
+        flow.wait_sent(3_000)
+        job.outputs(1)
+        own_broker.restart(kill=kill)
+        flow.wait_sent(flow.sent_count + 3_000)
+    sent = flow.sent
+
+    job.wait_committed(dict(Counter(m.partition for m in sent)))
+    service.stop()
+    outputs = job.cluster.read(job.output)
+
+    # The one member never lost its partitions, and its producer is idempotent.
+    assert_same(outputs, sent)
+
+
+def test_a_broker_frozen_for_longer_than_the_session_loses_nothing(make_job, own_broker):
+    job = job_on(
+        make_job,
+        own_broker,
+        kafka={
+            "session_timeout_ms": 3000,
+            "heartbeat_interval_ms": 500,
+            "request_timeout_ms": 4000,
+        },
+    )
+    service = job.start()
+    with Flow(job, keys=40, partitions=PARTITIONS) as flow:
+        flow.wait_sent(2_000)
+        job.outputs(1)
+        frozen_at = len(service.log)
+        own_broker.pause()
+        try:
+            # Its first complaint comes when a request has timed out.
+            wait_until(lambda: len(service.log) > frozen_at, what="it never noticed")
+        finally:
+            own_broker.resume()
+        flow.wait_sent(flow.sent_count + 2_000)
+    sent = flow.sent
+
+    job.wait_committed(dict(Counter(m.partition for m in sent)))
+    service.stop()
+
+    missing = Counter(map(identity, sent)) - Counter(map(identity, job.cluster.read(job.output)))
+    assert not missing, f"{missing.total()} of {len(sent)} records never came out"
+
+
+@pytest.mark.parametrize("ask", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_stop_under_load_ends_with_0_and_offsets_equal_to_outputs(make_job, ask):
+    job = make_job(partitions=PARTITIONS)
+    service = job.start()
+    with Flow(job, keys=40, partitions=PARTITIONS, pause_s=0.0) as flow:
+        flow.wait_sent(5_000)
+        job.outputs(1_000)
+        service.process.send_signal(ask)
+        code = service.wait_exit()
+    outputs = job.cluster.read(job.output)
+
+    assert code == 0, service.log
+    done = dict(Counter(m.partition for m in outputs))
+    assert job.cluster.committed(job.group, job.topic) == done
+    assert_same(outputs, [m for p, one in by_partition(flow.sent).items() for m in one[: done[p]]])
+    assert job.cluster.members(job.group) == {}, "it did not leave the group"
+
+
+def test_a_kill_under_load_repeats_records_but_loses_none(make_job):
+    job = make_job(
+        partitions=PARTITIONS,
+        settings={"kafka": {"session_timeout_ms": 3000, "heartbeat_interval_ms": 500}},
+    )
+    victim = job.start()
+    with Flow(job, keys=40, partitions=PARTITIONS) as flow:
+        flow.wait_sent(3_000)
+        job.outputs(500)
+        victim.kill()
+    sent = flow.sent
+
+    service = job.start()
+    job.wait_committed(dict(Counter(m.partition for m in sent)))
+    service.stop()
+
+    missing = Counter(map(identity, sent)) - Counter(map(identity, job.cluster.read(job.output)))
+    assert not missing, f"{missing.total()} of {len(sent)} records never came out"
+
+
+def test_a_stop_while_the_broker_is_away_ends_within_its_deadline(make_job, own_broker):
+    job = job_on(make_job, own_broker, delivery={"shutdown_timeout": "3s"})
+    job.produce(readings(1_000, partitions=PARTITIONS))
+    service = job.start()
+    job.outputs(1_000)
+    own_broker.stop()
+    try:
+        service.process.terminate()
+        code = service.wait_exit(30)
+    finally:
+        own_broker.start()
+
+    # 0 where all was committed before the broker went, 75 where the log says what was not.
+    assert code in {0, 75}, service.log
+    assert code == 0 or "commit" in service.log
+
+
+def test_a_service_started_before_its_broker_waits_for_it(make_job, own_broker):
+    job = job_on(make_job, own_broker)
+    job.produce(readings(100, partitions=PARTITIONS))
+    own_broker.stop()
+    try:
+        service = job.launch()
+    finally:
+        own_broker.start()
+    service.wait_ready()
+
+    assert len(job.outputs(100)) == 100
+
+
+def test_no_broker_at_all_is_one_clear_line_and_exit_code_69(make_job):
+    nowhere = {"bootstrap_servers": "127.0.0.1:9", "startup_timeout": "2s"}
+    service = make_job(settings={"kafka": nowhere}).launch()
+
+    assert service.wait_exit() == 69
+    (line,) = [line for line in service.log.splitlines() if "127.0.0.1:9" in line]
+    assert "broker" in line
+
+
+def job_on(make_job, own_broker, **sections):
+    job = make_job(partitions=PARTITIONS, settings=sections)
+    if job.cluster.bootstrap != own_broker.bootstrap:
+        pytest.fail("unset STREAM_EWMA_TEST_BOOTSTRAP: this test must stop its broker")
+    return job
+
+
+def identity(message):
+    return (message.partition, message.key, message.timestamp - EPOCH_MS)
+
+
+def assert_same(outputs, sent):
+    """Insist on every output, once, in order and with the exact value."""
+    expected = by_partition(expected_outputs(sent, ALPHA))
+    got = by_partition(outputs)
+    assert got.keys() == expected.keys()
+    for partition, messages in expected.items():
+        assert parsed(got[partition]) == parsed(messages)
