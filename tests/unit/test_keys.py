@@ -1,0 +1,113 @@
+"""The key table: one slot per key, for ever, however it grows."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_ewma.columns import Spans
+from stream_ewma.engine.keys import NO_SLOT, KeyTable
+
+MANY = 10**9
+
+
+def found(table: KeyTable, keys: list[bytes | None], insert: int = 1) -> list[int]:
+    return table.find(Spans.of(keys), np.full(len(keys), insert, np.uint8)).slots.tolist()
+
+
+def test_numbers_keys_in_the_order_they_are_first_seen() -> None:
+    table = KeyTable((1, 2), MANY)
+
+    assert found(table, [b"a", b"b", b"a", b"", b"b", b"c"]) == [0, 1, 0, 2, 1, 3]
+    assert [table.key(slot) for slot in range(4)] == [b"a", b"b", b"", b"c"]
+
+
+def test_null_keys_have_no_slot() -> None:
+    table = KeyTable((1, 2), MANY)
+
+    assert found(table, [None, b"a", None]) == [NO_SLOT, 0, NO_SLOT]
+
+
+def test_unknown_keys_are_inserted_only_where_asked() -> None:
+    table = KeyTable((1, 2), MANY)
+    keys = Spans.of([b"a", b"b", b"a", b"b"])
+
+    answer = table.find(keys, np.array([0, 0, 1, 0], np.uint8))
+
+    assert answer.slots.tolist() == [NO_SLOT, NO_SLOT, 0, NO_SLOT]
+    assert (answer.new_from, answer.new_to) == (0, 1)
+
+
+def test_says_which_slots_are_new() -> None:
+    table = KeyTable((1, 2), MANY)
+    found(table, [b"a", b"b"])
+
+    answer = table.find(Spans.of([b"b", b"c", b"d"]), np.ones(3, np.uint8))
+
+    assert (answer.new_from, answer.new_to) == (2, 4)
+
+
+def test_takes_no_more_keys_than_its_bound() -> None:
+    table = KeyTable((1, 2), 2)
+
+    assert found(table, [b"a", b"b", b"c", b"a"]) == [0, 1, NO_SLOT, 0]
+    assert len(table) == 2
+
+
+def test_keys_that_share_a_beginning_or_an_end_are_told_apart() -> None:
+    table = KeyTable((1, 2), MANY)
+    keys: list[bytes | None] = [
+        b"x" * n + tail for n in range(20) for tail in (b"", b"a", b"b", b"\x00", b"aaaaaaaa")
+    ]
+    distinct = list(dict.fromkeys(keys))
+
+    slots = found(table, keys)
+
+    assert slots == [distinct.index(key) for key in keys]
+    assert found(table, keys) == slots
+
+
+@pytest.mark.parametrize("batch", [1, 7, 1000, 20_000])
+def test_slots_stay_while_the_table_grows(batch: int) -> None:
+    table = KeyTable((1, 2), MANY)
+    count = 600 if batch == 1 else 20_000
+    keys: list[bytes | None] = [b"sensor-%d" % i for i in range(count)]
+
+    for first in range(0, count, batch):
+        part = keys[first : first + batch]
+        assert found(table, part) == list(range(first, first + len(part)))
+
+    assert found(table, keys) == list(range(count))
+    assert found(table, keys, insert=0) == list(range(count))
+    assert all(table.key(slot) == keys[slot] for slot in range(0, count, 97))
+
+
+def test_an_index_left_half_moved_is_finished_by_later_calls() -> None:
+    table = KeyTable((1, 2), MANY)
+    keys: list[bytes | None] = [b"%d" % i for i in range(720)]
+    found(table, keys)  # the index has just been replaced: most entries stand in the old one
+    before = table.nbytes
+
+    assert found(table, keys) == list(range(720))
+    assert found(table, keys) == list(range(720))
+    assert table.nbytes < before
+
+
+def test_long_keys_make_the_arena_grow_as_needed() -> None:
+    table = KeyTable((1, 2), MANY)
+    keys: list[bytes | None] = [b"k", b"x" * 100_000, b"y" * 300_000]
+
+    assert found(table, keys) == [0, 1, 2]
+    assert table.key(2) == b"y" * 300_000
+
+
+@given(st.lists(st.lists(st.one_of(st.none(), st.binary(max_size=12)), max_size=40), max_size=8))
+def test_agrees_with_a_dictionary(batches: list[list[bytes | None]]) -> None:
+    table = KeyTable((5, 6), MANY)
+    model: dict[bytes, int] = {}
+
+    for batch in batches:
+        expected = [NO_SLOT if key is None else model.setdefault(key, len(model)) for key in batch]
+        assert found(table, batch) == expected
+
+    assert len(table) == len(model)
