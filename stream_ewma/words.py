@@ -1,0 +1,149 @@
+"""Eight bytes at a time inside a kernel: a span's bytes as little-endian words.
+
+The compiler turns neither eight byte loads or stores into one nor a loop over bits into one
+instruction; each is a few lines of LLVM here, with the same thing said in Python beside it.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, overload
+
+from stream_ewma.columns import Bytes
+from stream_ewma.jit import kernel
+
+WORD: Final = 8
+"""Bytes in a word."""
+
+
+def _load(source: Bytes, at: int) -> np.uint64:
+    """The word at `at`; all eight bytes are known to lie within the array."""
+    return np.uint64(int.from_bytes(source[at : at + WORD].tobytes(), "little"))
+
+
+def _store(target: Bytes, at: int, word: np.uint64) -> None:
+    """Write `word` at `at`; all eight bytes are known to lie within the array."""
+    target[at : at + WORD] = np.frombuffer(int(word).to_bytes(WORD, "little"), np.uint8)
+
+
+def trailing_zeros(word: np.uint64) -> int:
+    """Number of zero bits below the lowest one bit; 64 where there is none."""
+    bits = int(word)
+    return (bits & -bits).bit_length() - 1 if bits else 64
+
+
+@kernel
+def word_at(source: Bytes, at: int) -> np.uint64:
+    """The eight bytes from `at` on as a little-endian word, zeros beyond the end of the array.
+
+    Args:
+        source: uint8, contiguous.
+        at: not negative.
+    """
+    if at <= len(source) - WORD:
+        return _load(source, at)
+    word = np.uint64(0)
+    for i in range(len(source) - 1, at - 1, -1):
+        word = (word << np.uint64(8)) | np.uint64(source[i])
+    return word
+
+
+@kernel
+def put_word(target: Bytes, at: int, word: np.uint64) -> None:
+    """Write the eight bytes of `word` at `at`, those beyond the end of the array left out.
+
+    Args:
+        target: uint8, contiguous, writeable.
+        at: not negative.
+        word: little-endian.
+    """
+    if at <= len(target) - WORD:
+        _store(target, at, word)
+        return
+    for i in range(at, len(target)):
+        target[i] = np.uint8(word & np.uint64(0xFF))
+        word >>= np.uint64(8)
+
+
+@intrinsic
+def _load_word(_context: Any, source: Any, at: Any) -> tuple[Any, Callable[..., Any]]:
+    """Emit one unaligned eight-byte load."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        index = context.cast(builder, arguments[1], signature.args[1], types.intp)
+        address = builder.bitcast(builder.gep(array.data, [index]), ir.IntType(64).as_pointer())
+        return builder.load(address, align=1)
+
+    return types.uint64(source, at), generate
+
+
+@intrinsic
+def _store_word(_context: Any, target: Any, at: Any, word: Any) -> tuple[Any, Callable[..., Any]]:
+    """Emit one unaligned eight-byte store."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        index = context.cast(builder, arguments[1], signature.args[1], types.intp)
+        address = builder.bitcast(builder.gep(array.data, [index]), ir.IntType(64).as_pointer())
+        builder.store(arguments[2], address, align=1)
+        return context.get_dummy_value()
+
+    return types.void(target, at, word), generate
+
+
+@intrinsic
+def _count_trailing_zeros(_context: Any, word: Any) -> tuple[Any, Callable[..., Any]]:
+    """Emit cttz, defined for zero too."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(word), generate
+
+
+def _are_contiguous_bytes(array: object) -> bool:
+    return isinstance(array, types.Array) and (
+        (array.dtype, array.ndim, array.layout) == (types.uint8, 1, "C")
+    )
+
+
+@overload(_load)
+def _compiled_load(source: Bytes, at: int) -> Callable[..., Any] | None:  # noqa: ARG001  as what it stands for
+    """What `_load` is inside a compiled kernel; only contiguous bytes have such a form."""
+    if not _are_contiguous_bytes(source):
+        return None
+
+    def load(source: Bytes, at: int) -> np.uint64:
+        word: np.uint64 = _load_word(source, at)  # type: ignore[call-arg,arg-type,assignment]
+        return word
+
+    return load
+
+
+@overload(_store)
+def _compiled_store(target: Bytes, at: int, word: np.uint64) -> Callable[..., None] | None:  # noqa: ARG001  as what it stands for
+    """What `_store` is inside a compiled kernel; only contiguous bytes have such a form."""
+    if not _are_contiguous_bytes(target) or word != types.uint64:
+        return None
+
+    def store(target: Bytes, at: int, word: np.uint64) -> None:
+        _store_word(target, at, word)  # type: ignore[call-arg]
+
+    return store
+
+
+@overload(trailing_zeros)
+def _compiled_trailing_zeros(word: np.uint64) -> Callable[..., int] | None:
+    """What `trailing_zeros` is inside a compiled kernel."""
+    if word != types.uint64:
+        return None
+
+    def count(word: np.uint64) -> int:
+        zeros: int = _count_trailing_zeros(word)  # type: ignore[call-arg,arg-type,assignment]
+        return zeros
+
+    return count
