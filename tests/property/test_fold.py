@@ -206,22 +206,18 @@ def test_a_constant_series_stays_exact(factor: Factor, x: float, times: list[int
 
 
 def test_compiled_and_interpreted_code_give_the_same_bits(pytestconfig) -> None:
-    digests = [
-        subprocess.run(
-            [
-                sys.executable,
-                "-W",
-                "error",
-                "-c",
-                "from tests.support.folding import digest\nprint(digest())",
-            ],
+    code = "from tests.support.folding import digest; print(digest())"
+    digests = []
+    for disabled in ("0", "1"):
+        child = subprocess.run(
+            [sys.executable, "-W", "error", "-c", code],
             cwd=pytestconfig.rootpath,
             env={**os.environ, "NUMBA_DISABLE_JIT": disabled},
             capture_output=True,
             text=True,
-            check=True,
-        ).stdout
-        for disabled in ("0", "1")
-    ]
+            check=False,
+        )
+        assert child.returncode == 0, child.stderr
+        digests.append(child.stdout)
     assert len(digests[0]) == 65
     assert digests[0] == digests[1]
