@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from stream_ewma.cli import settings_flags
 from stream_ewma.errors import TopicError
 from stream_ewma.kafka.connect import wait_for_broker
-from stream_ewma.kafka.topics import Role, TopicState, create, describe, topic_configs
+from stream_ewma.kafka.topics import TopicState, create, describe, topic_configs
 from stream_ewma.settings import Settings
 
 
@@ -42,13 +42,13 @@ def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
 async def _run(settings: Settings, *, is_plan: bool) -> int:
     await wait_for_broker(settings)
     states = await describe(settings)
-    missing = [state for state in states if state.is_missing and state.wanted]
+    missing = [state for state in states if state.can_be_made]
     if is_plan:
-        sys.stdout.write("".join(f"{_line(state)}\n" for state in states))
-        sys.stdout.write("".join(f"\n{kafka_topics_line(settings, s)}\n" for s in missing))
+        sys.stdout.write("".join(f"{state}\n" for state in states))
+        sys.stdout.write("".join(f"{kafka_topics_line(settings, s)}\n" for s in missing))
     else:
         for state in await create(settings, states):
-            sys.stdout.write(f"{state.name}: created with {state.wanted} partitions\n")
+            sys.stdout.write(f"{state.name}: created, partitions: {state.wanted}\n")
         if not missing:
             sys.stdout.write("nothing is missing\n")
     # What only its owner can mend; what is missing can be made, or has just been.
@@ -56,18 +56,6 @@ async def _run(settings: Settings, *, is_plan: bool) -> int:
     if problems:
         raise TopicError("\n".join(problems))
     return 0
-
-
-def _line(state: TopicState) -> str:
-    if not state.is_missing:
-        found = f"{state.partitions} partitions"
-    elif state.role is Role.INPUT:
-        found = "does not exist"
-    elif state.wanted is None:
-        found = "missing, to be made when its input exists"
-    else:
-        found = f"missing, to be made with {state.wanted} partitions"
-    return f"{state.role.value:<13}{state.name}: {found}"
 
 
 def kafka_topics_line(settings: Settings, state: TopicState) -> str:

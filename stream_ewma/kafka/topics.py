@@ -6,7 +6,7 @@ as the largest input.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -43,50 +43,74 @@ class TopicState:
 
     Attributes:
         partitions: how many it has; None where the topic does not exist.
-        wanted: how many it must have; None where any number is right or none can be named,
-            because the input topic is missing.
+        inputs: how many the inputs have that it gets records from, ascending; of an input topic,
+            and where no input exists, empty.
     """
 
     name: str
     role: Role
     partitions: int | None
-    wanted: int | None
+    inputs: tuple[int, ...] = ()
 
     @property
-    def is_missing(self) -> bool:
-        """Whether it does not exist."""
-        return self.partitions is None
+    def wanted(self) -> int | None:
+        """How many partitions it must have, where that can be said."""
+        if not self.inputs or (self.role is Role.OUTPUT and self.inputs[0] != self.inputs[-1]):
+            return None
+        return self.inputs[-1]
+
+    @property
+    def can_be_made(self) -> bool:
+        """Whether it is missing and may be created here."""
+        return self.partitions is None and self.wanted is not None
 
     @property
     def problem(self) -> str:
         """What is wrong with it and what to do, or nothing."""
+        if self.role is Role.INPUT and self.partitions is None:
+            return f"{self.name}: the input topic does not exist; create it, or mend input.topics"
+        if not self.inputs:
+            return ""
+        if self.wanted is None:
+            return (
+                f"{self.name}: is the output of inputs with {self.inputs[0]} and"
+                f" {self.inputs[-1]} partitions, which would scatter equal keys;"
+                " leave output.topic out, so that each input has an output of its own"
+            )
+        return self._misfit(self.wanted)
+
+    def _misfit(self, wanted: int) -> str:
         if self.partitions is None:
-            if self.role is Role.INPUT:
-                return (
-                    f"{self.name}: the input topic does not exist; create it, or mend input.topics"
-                )
             return (
                 f"{self.name}: the topic for {self.role.value} does not exist;"
                 " run: stream-ewma topics create"
             )
-        if self.wanted is None:
-            return ""
-        if self.role is Role.DEAD_LETTERS:
-            return self._too_few(self.partitions, self.wanted)
-        if self.partitions != self.wanted:
+        if self.role is Role.OUTPUT and self.partitions != wanted:
             return (
-                f"{self.name}: has {self.partitions} partitions where its input has {self.wanted};"
-                " write another output.topic, or create this one anew with that number"
+                f"{self.name}: has {_partitions(self.partitions)} where its input has {wanted};"
+                " write another output.topic, or create it anew with that number"
+            )
+        if self.partitions < wanted:
+            return (
+                f"{self.name}: has {_partitions(self.partitions)} where an input has {wanted};"
+                f" run: kafka-topics.sh --alter --topic {self.name} --partitions {wanted}"
             )
         return ""
 
-    def _too_few(self, partitions: int, wanted: int) -> str:
-        if partitions >= wanted:
-            return ""
-        return (
-            f"{self.name}: has {partitions} partitions where an input has {wanted}; add the"
-            f" others with kafka-topics.sh --alter --topic {self.name} --partitions {wanted}"
-        )
+    def __str__(self) -> str:
+        if self.partitions is not None:
+            found = _partitions(self.partitions)
+        elif self.role is Role.INPUT:
+            found = "does not exist"
+        elif self.wanted is None:
+            found = "missing; how many partitions it needs cannot be said"
+        else:
+            found = f"missing, to be made with {_partitions(self.wanted)}"
+        return f"{self.role.value:<13}{self.name}: {found}"
+
+
+def _partitions(count: int) -> str:
+    return f"{count} partition{'s' * (count != 1)}"
 
 
 async def describe(settings: Settings) -> list[TopicState]:
@@ -128,7 +152,7 @@ async def create(settings: Settings, states: Sequence[TopicState]) -> list[Topic
         BrokerUnavailableError: no broker answers.
         AccessDeniedError: the user may not create topics.
     """
-    missing = [s for s in states if s.is_missing and s.wanted and s.role is not Role.INPUT]
+    missing = [state for state in states if state.can_be_made]
     if not missing:
         return []
     async with _admin(settings) as admin:
@@ -151,18 +175,19 @@ def topic_configs(settings: Settings) -> dict[str, str]:
 def _states(
     settings: Settings, outputs: Mapping[str, str], counts: Mapping[str, int | None]
 ) -> list[TopicState]:
-    states = [TopicState(name, Role.INPUT, counts[name], None) for name in outputs]
-    wanted: dict[str, int | None] = {}
-    for name, output in outputs.items():
-        known = [count for count in (wanted.get(output), counts[name]) if count is not None]
-        wanted[output] = max(known, default=None)
-    for output, count in wanted.items():
-        states.append(TopicState(output, Role.OUTPUT, counts[output], count))
+    inputs = [TopicState(name, Role.INPUT, counts[name]) for name in outputs]
+    states = list(inputs)
+    for output in dict.fromkeys(outputs.values()):
+        own = _counts(state for state in inputs if outputs[state.name] == output)
+        states.append(TopicState(output, Role.OUTPUT, counts[output], own))
     if settings.dead_letters.on_error == "dlq":
         name = settings.dead_letter_topic
-        known = [count for topic in outputs if (count := counts[topic]) is not None]
-        states.append(TopicState(name, Role.DEAD_LETTERS, counts[name], max(known, default=None)))
+        states.append(TopicState(name, Role.DEAD_LETTERS, counts[name], _counts(inputs)))
     return states
+
+
+def _counts(inputs: Iterable[TopicState]) -> tuple[int, ...]:
+    return tuple(sorted(state.partitions for state in inputs if state.partitions))
 
 
 @asynccontextmanager
