@@ -1,157 +1,110 @@
-"""Record batches byte by byte in plain Python: what the kernels must equal."""
+"""Record batches for the engine's tests, made and read with the package's own wire format.
 
-import struct
+The wire format itself is judged against aiokafka's in its own tests.
+"""
+
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from crc32c import crc32c
+import numpy as np
 
-Headers = tuple[tuple[str, bytes | None], ...]
+from stream_ewma.columns import Spans
+from stream_ewma.engine.outgoing import Destination
+from stream_ewma.engine.task import Step
+from stream_ewma.records.compression import Compression
+from stream_ewma.records.fetched import BatchRun, split_runs
+from stream_ewma.records.reader import decode
+from stream_ewma.records.writer import encode, encode_headers
+
+NOW_MS = 1_767_225_600_000
+
+Headers = Sequence[tuple[str, bytes | None]]
 
 
 @dataclass(frozen=True)
 class Record:
-    """One record, as its client gave it."""
+    """One record, as a test writes it down."""
 
-    offset: int
-    timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: Headers = ()
+    timestamp: int = NOW_MS
+    headers: Headers = field(default=())
 
 
-def varint(value: int) -> bytes:
-    zigzag = 2 * value if value >= 0 else -2 * value - 1
-    out = bytearray()
-    while zigzag >= 128:
-        out.append(zigzag % 128 + 128)
-        zigzag //= 128
-    return bytes([*out, zigzag])
-
-
-def nullable(data: bytes | None) -> bytes:
-    return varint(-1) if data is None else varint(len(data)) + data
-
-
-def headers_bytes(headers: Headers) -> bytes:
-    return b"".join(nullable(key.encode()) + nullable(value) for key, value in headers)
-
-
-def record_bytes(record: Record, base_offset: int, base_timestamp: int) -> bytes:
-    body = (
-        b"\x00"
-        + varint(record.timestamp - base_timestamp)
-        + varint(record.offset - base_offset)
-        + nullable(record.key)
-        + nullable(record.value)
-        + varint(len(record.headers))
-        + headers_bytes(record.headers)
+def runs_of(records: Sequence[Record], first_offset: int = 0) -> list[BatchRun]:
+    """`records` as a fetch response with one batch that begins at `first_offset`."""
+    if not records:
+        return []
+    (batch,) = encode(
+        np.array([record.timestamp for record in records], np.int64),
+        Spans.of([record.key for record in records]),
+        Spans.of([record.value for record in records]),
+        Spans.of([encode_headers(record.headers) for record in records]),
+        np.array([len(record.headers) for record in records], np.int32),
+        max_batch_bytes=1 << 30,
+        compression=Compression.NONE,
     )
-    return varint(len(body)) + body
+    data = batch.to_bytes(-1, -1, -1, False)
+    return split_runs(first_offset.to_bytes(8, "big") + data[8:])
 
 
-def batch_bytes(
-    records: Sequence[Record],
-    *,
-    base_offset: int | None = None,
-    last_offset: int | None = None,
-    attributes: int = 0,
-    base_timestamp: int | None = None,
-    max_timestamp: int | None = None,
-    producer_id: int = -1,
-    record_count: int | None = None,
-    payload: bytes | None = None,
-) -> bytes:
-    """A batch of `records`; `payload` stands for the records' bytes where it is given."""
-    first = records[0] if records else Record(0, -1, None, None)
-    base_offset = first.offset if base_offset is None else base_offset
-    base_timestamp = first.timestamp if base_timestamp is None else base_timestamp
-    if last_offset is None:
-        last_offset = records[-1].offset if records else base_offset
-    if max_timestamp is None:
-        max_timestamp = max((r.timestamp for r in records), default=-1)
-    if payload is None:
-        payload = b"".join(record_bytes(r, base_offset, base_timestamp) for r in records)
-    header = struct.pack(
-        ">hiqqqhii",
-        attributes,
-        last_offset - base_offset,
-        base_timestamp,
-        max_timestamp,
-        producer_id,
-        -1,
-        -1,
-        len(records) if record_count is None else record_count,
-    )
-    checked = header + payload
-    return struct.pack(">qiibI", base_offset, 9 + len(checked), 0, 2, crc32c(checked)) + checked
+@dataclass(frozen=True)
+class Published:
+    """One published record, read back."""
+
+    key: bytes | None
+    value: bytes | None
+    timestamp: int
+    headers: dict[str, bytes]
 
 
-class MalformedError(Exception):
-    """The bytes are not what they should be."""
+def published(step: Step, destination: Destination) -> list[Published]:
+    """The records that a step publishes to one destination, in order."""
+    return [
+        record
+        for batch in step.batches
+        if batch.destination is destination
+        for record in read(batch.encoded.to_bytes(-1, -1, -1, False))
+    ]
 
 
-class _Bytes:
-    """A cursor that refuses to leave its bytes."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.at = 0
-
-    def take(self, count: int) -> bytes:
-        if count < 0 or self.at + count > len(self.data):
-            raise MalformedError
-        self.at += count
-        return self.data[self.at - count : self.at]
-
-    def varint(self, most: int) -> int:
-        value = 0
-        for i in range(most):
-            (byte,) = self.take(1)
-            value |= (byte & 127) << (7 * i)
-            if byte < 128:
-                value &= (1 << 64) - 1
-                return -(value + 1) // 2 if value & 1 else value // 2
-        raise MalformedError
-
-    def nullable(self) -> bytes | None:
-        length = self.varint(5)
-        if length < -1:
-            raise MalformedError
-        return None if length == -1 else self.take(length)
-
-    def record(self, base_offset: int, last_delta: int, base_timestamp: int) -> tuple[object, ...]:
-        """(offset, timestamp, key, value, number of headers, bytes of headers)."""
-        body = _Bytes(self.take(self.varint(5)))
-        body.take(1)
-        timestamp = base_timestamp + body.varint(10)
-        delta = body.varint(5)
-        if not 0 <= delta <= last_delta:
-            raise MalformedError
-        key, value, count = body.nullable(), body.nullable(), body.varint(5)
-        if count < 0:
-            raise MalformedError
-        headers_at = body.at
-        for _ in range(count):
-            if body.nullable() is None:
-                raise MalformedError
-            body.nullable()
-        if body.at != len(body.data):
-            raise MalformedError
-        wrapped = (timestamp + (1 << 63)) % (1 << 64) - (1 << 63)
-        return base_offset + delta, wrapped, key, value, count, body.data[headers_at:]
+def read(data: bytes) -> list[Published]:
+    """The records of whole batches."""
+    decoded = decode(split_runs(data), 0)
+    assert decoded.unreadable is None
+    columns = decoded.records
+    return [
+        Published(
+            columns.keys.item(row),
+            columns.values.item(row),
+            int(columns.timestamp[row]),
+            read_headers(columns.headers.item(row) or b"", int(columns.headers_count[row])),
+        )
+        for row in range(len(columns))
+    ]
 
 
-def read_records(
-    payload: bytes, count: int, base_offset: int, last_delta: int, base_timestamp: int
-) -> list[tuple[object, ...]]:
-    """The records in a batch's uncompressed `payload`.
+def read_headers(block: bytes, count: int) -> dict[str, bytes]:
+    """The headers of one record, from Kafka's layout."""
+    headers, at = {}, 0
 
-    Raises:
-        MalformedError: They do not fill it exactly, or any is malformed.
-    """
-    cursor = _Bytes(payload)
-    records = [cursor.record(base_offset, last_delta, base_timestamp) for _ in range(count)]
-    if cursor.at != len(payload):
-        raise MalformedError
-    return records
+    def varint() -> int:
+        nonlocal at
+        shift = number = 0
+        while True:
+            byte = block[at]
+            at += 1
+            number |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return (number >> 1) ^ -(number & 1)
+
+    for _ in range(count):
+        size = varint()
+        name = block[at : at + size].decode()
+        at += size
+        size = varint()
+        headers[name] = block[at : at + max(size, 0)]
+        at += max(size, 0)
+    assert at == len(block)
+    return headers
