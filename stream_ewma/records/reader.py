@@ -120,8 +120,7 @@ def decode(
         batch = batches[bad_batch]
         reason = _REASON[problem].format(record=record, count=int(batch["record_count"]))
         unreadable = Unreadable(int(batch["base_offset"]), reason)
-    if unreadable is not None:
-        next_offset = max(position, unreadable.offset)
+        next_offset = _next_offset(batches[bad_batch - 1]) if bad_batch > 0 else position
     return Decoded(_columns(buffer, rows, count), next_offset, unreadable)
 
 
@@ -140,9 +139,8 @@ def _gather(runs: Sequence[BatchRun], position: int, most_batch_bytes: int) -> _
                 if isinstance(body, Unreadable):
                     return _Gathered(bodies, next_offset, body)
                 bodies.append(body)
-                last = body.batches[-1]
-                next_offset = int(last["base_offset"] + last["last_offset_delta"]) + 1
-                body_bytes += int(last["end"] - body.batches[0]["start"])
+                next_offset = _next_offset(body.batches[-1])
+                body_bytes += int(body.batches[-1]["end"] - body.batches[0]["start"])
                 if body_bytes >= _ENOUGH_BYTES:
                     return _Gathered(bodies, next_offset, None)
         next_offset = run.next_offset
@@ -150,7 +148,10 @@ def _gather(runs: Sequence[BatchRun], position: int, most_batch_bytes: int) -> _
 
 
 def _bodies(run: BatchRun, position: int, most_batch_bytes: int) -> Iterator[_Body | Unreadable]:
-    """The record bytes of a run's batches that reach `position`, up to an unreadable batch."""
+    """The record bytes of a run's batches that reach `position`.
+
+    What comes after an unreadable batch is not to be used.
+    """
     last_offset = run.batches["base_offset"] + run.batches["last_offset_delta"]
     batches = run.batches[np.count_nonzero(last_offset < position) :].copy()
     sound, reason = _count_sound(run.data, batches)
@@ -159,15 +160,15 @@ def _bodies(run: BatchRun, position: int, most_batch_bytes: int) -> Iterator[_Bo
     if codecs.any():
         view = memoryview(run.data)
         for i in range(sound):
-            try:
-                yield _decompressed(view, batches[i : i + 1], int(codecs[i]), most_batch_bytes)
-            except ValueError as error:
-                yield Unreadable(int(batches["base_offset"][i]), str(error))
-                return
+            yield _decompressed(view, batches[i : i + 1], int(codecs[i]), most_batch_bytes)
     elif sound:
         yield _Body(run.data, batches[:sound])
     if reason:
         yield Unreadable(int(batches["base_offset"][sound]), reason)
+
+
+def _next_offset(batch: np.void) -> int:
+    return int(batch["base_offset"] + batch["last_offset_delta"]) + 1
 
 
 def _count_sound(data: bytes | memoryview, batches: NDArray[np.void]) -> tuple[int, str]:
@@ -182,17 +183,18 @@ def _count_sound(data: bytes | memoryview, batches: NDArray[np.void]) -> tuple[i
     return bad, f"the batch's CRC-32C is {actual[bad]:#010x}, its header says {stated[bad]:#010x}"
 
 
-def _decompressed(data: memoryview, batch: NDArray[np.void], codec: int, most_bytes: int) -> _Body:
-    """The body of one batch, out of a run in which any batch is compressed.
-
-    Raises:
-        ValueError: The codec is unknown or the data is not sound.
-    """
-    compression = Compression.of(codec)
+def _decompressed(
+    data: memoryview, batch: NDArray[np.void], codec: int, most_bytes: int
+) -> _Body | Unreadable:
+    """The body of one batch, out of a run in which any batch is compressed."""
     start, end = int(batch["start"][0]), int(batch["end"][0])
-    if compression is Compression.NONE or start == end:
-        return _Body(data, batch)
-    body = decompress(compression, data[start:end], most_bytes)
+    try:
+        compression = Compression.of(codec)
+        if compression is Compression.NONE or start == end:
+            return _Body(data, batch)
+        body = decompress(compression, data[start:end], most_bytes)
+    except ValueError as error:
+        return Unreadable(int(batch["base_offset"][0]), str(error))
     batch["start"] = 0
     batch["end"] = len(body)
     return _Body(body, batch)

@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from stream_ewma.records import RunKind, split_runs
-from tests.support.batches import Record, batch_bytes
+from tests.support.wire import Record, batch_bytes
 
 TRANSACTIONAL = 0x10
 CONTROL = 0x20

@@ -8,7 +8,7 @@ from crc32c import crc32c
 
 from stream_ewma.records import Compression, Decoded, decode, reader, split_runs
 from stream_ewma.records.compression import compress
-from tests.support.batches import Record, batch_bytes, headers_bytes, record_bytes
+from tests.support.wire import Record, batch_bytes, headers_bytes, record_bytes
 
 LOG_APPEND_TIME = 0x08
 CONTROL = 0x20
@@ -162,6 +162,17 @@ def test_a_wrong_checksum_stops_before_its_batch() -> None:
         f"the batch's CRC-32C is {crc32c(bytes(second[21:])):#010x}, "
         f"its header says {struct.unpack_from('>I', second, 17)[0]:#010x}"
     )
+
+
+def test_the_position_never_follows_the_offset_of_an_unreadable_batch() -> None:
+    # A batch's base offset is not covered by its checksum: it may be what is damaged.
+    damaged = batch_bytes(some(2**50, 2), payload=b"")
+    decoded = decode(split_runs(batch_bytes(some(0, 3)) + damaged), 0)
+    assert decoded.next_offset == 3
+    assert decoded.unreadable is not None
+    assert decoded.unreadable.offset == 2**50
+    old = damaged[:16] + b"\x01" + damaged[17:]
+    assert decode(split_runs(batch_bytes(some(0, 3)) + old), 0).next_offset == 3
 
 
 def test_a_position_inside_an_unreadable_batch_stays() -> None:

@@ -6,7 +6,7 @@ from aiokafka.record.default_records import DefaultRecordBatch
 
 from stream_ewma.columns import Spans, as_bytes
 from stream_ewma.records import Compression, EncodedBatch, encode, encode_headers
-from tests.support.batches import Headers, Record, batch_bytes, headers_bytes
+from tests.support.wire import Headers, Record, batch_bytes, headers_bytes
 
 
 def written(
