@@ -81,6 +81,13 @@ class Cluster:
         for done in self.admin.incremental_alter_configs([resource]).values():
             done.result(REQUEST_TIMEOUT_S)
 
+    def topic_config(self, name: str) -> dict[str, str]:
+        """Return a topic's settings under Kafka's names."""
+        (answer,) = self.admin.describe_configs(
+            [ConfigResource(ConfigResource.Type.TOPIC, name)]
+        ).values()
+        return {entry.name: entry.value for entry in answer.result(REQUEST_TIMEOUT_S).values()}
+
     def delete_topic(self, name: str) -> None:
         """Delete a topic and wait until it is gone."""
         for gone in self.admin.delete_topics([name]).values():
@@ -119,6 +126,7 @@ class Cluster:
                 "bootstrap.servers": self.bootstrap,
                 "enable.idempotence": True,
                 "linger.ms": 20,
+                "log_level": 3,
                 "queue.buffering.max.messages": 10_000_000,
             }
             | dotted

@@ -14,6 +14,7 @@ import yaml
 from .waiting import wait_until
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "stream-ewma"
+READY = " ready\n"
 START_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 60
 
@@ -31,20 +32,13 @@ class Service:
         self.log_file = folder / f"{name}.log"
         file = folder / f"{name}.yaml"
         file.write_text(yaml.safe_dump(dict(settings)))
-        # The process is compiled as shipped, not as the suite checks it, and knows no settings but
-        # the file's.
-        environment = {
-            name: text
-            for name, text in os.environ.items()
-            if not name.startswith(("STREAM_EWMA_", "NUMBA_"))
-        }
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 [str(COMMAND), "run", "--config", str(file)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment,
+                env=clean_environment(),
                 cwd=folder,
             )
 
@@ -59,7 +53,7 @@ class Service:
         def ready() -> bool:
             if self.process.poll() is not None:
                 raise RuntimeError(f"it ended with {self.process.returncode}:\n{self.log}")
-            return "ready" in self.log
+            return READY in self.log
 
         wait_until(ready, timeout_s=START_TIMEOUT_S, what=lambda: f"not ready:\n{self.log}")
         return self
@@ -98,3 +92,15 @@ class Service:
         """Insist that nothing it wrote is a stack trace or a forgotten task."""
         for sign in ("Traceback", "never retrieved", "never awaited", "was destroyed but"):
             assert sign not in self.log, self.log
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment of a process that is compiled as shipped, not as the suite checks it.
+
+    It knows no settings but those of its file and flags.
+    """
+    return {
+        name: text
+        for name, text in os.environ.items()
+        if not name.startswith(("STREAM_EWMA_", "NUMBA_"))
+    }
