@@ -79,6 +79,7 @@ class _Merged:
                 # `--smoothing.alpha 0.2` replaces the file's half_life: they exclude each other.
                 for factor in FACTOR_NAMES:
                     below.pop(factor, None)
+                    self._origins.pop(f"smoothing.{factor}", None)
             for last, inner in value.items():
                 below[last] = inner
                 self._origins[f"{name}.{last}"] = layer

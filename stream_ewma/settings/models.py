@@ -22,7 +22,9 @@ from stream_ewma.settings.values import ApplicationId, Whole
 
 
 def _threads() -> int:
-    return min(8, len(os.sched_getaffinity(0)))
+    # Where a container limits the process to some CPUs, only those count.
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(8, cpus or 1)
 
 
 class Settings(BaseSettings):

@@ -57,7 +57,7 @@ def metadata(field: FieldInfo | None) -> Iterator[object]:
     if field is None:
         return
     yield from field.metadata
-    pending = [field.annotation]
+    pending: list[object] = [field.annotation]
     while pending:
         part = pending.pop()
         if isinstance(part, FieldInfo):

@@ -47,11 +47,11 @@ def _describe_value(kind: str, details: ErrorDetails, field: FieldInfo | None) -
         case "string_type":
             what, advice = "is not text", 'it in quotes, "..."'
         case "int_parsing" | "int_type" | "int_from_float" | "int_parsing_size":
-            what, advice = "is not a whole number", _range(field, "a whole number")
+            what, advice = "is not a whole number", _range(field)
         case "float_parsing" | "float_type" | "finite_number":
-            what, advice = "is not a finite number", _range(field, "a number")
+            what, advice = "is not a finite number", _range(field)
         case "greater_than" | "greater_than_equal" | "less_than_equal":
-            what, advice = "is out of range", _range(field, "a number")
+            what, advice = "is out of range", _range(field)
         case "too_short" | "string_too_short":
             value, what, advice = "it", "is empty", "at least one"
         case "tuple_type":
@@ -95,8 +95,8 @@ def _choices(field: FieldInfo | None, value: object) -> str:
     return " | ".join(choices)
 
 
-def _range(field: FieldInfo | None, noun: str) -> str:
-    """`noun` with the bounds of the field in words."""
+def _range(field: FieldInfo | None) -> str:
+    """The numbers that `field` takes, in words."""
     words = []
     for bound in names.metadata(field):
         match bound:
@@ -106,4 +106,5 @@ def _range(field: FieldInfo | None, noun: str) -> str:
                 words.append(f"at least {limit}")
             case Le(le=limit):
                 words.append(f"at most {limit}")
+    noun = "a whole number" if int in names.metadata(field) else "a number"
     return f"{noun} {' and '.join(words)}".rstrip()
