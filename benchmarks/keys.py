@@ -51,7 +51,7 @@ def main() -> None:
         return
     report_engine({keys: in_own_process(keys, arguments) for keys in arguments.keys})
     with broker(arguments.bootstrap) as bootstrap:
-        create_topic(bootstrap, DEAD_LETTER_TOPIC)
+        create_topic(bootstrap, DEAD_LETTER_TOPIC, may_exist=True)
         report_service(
             {
                 keys: run_service(

@@ -31,7 +31,7 @@ def main() -> None:
         run = time.time_ns()
         create_topic(bootstrap, f"input-{run}")
         create_topic(bootstrap, f"output-{run}")
-        create_topic(bootstrap, DEAD_LETTER_TOPIC)
+        create_topic(bootstrap, DEAD_LETTER_TOPIC, may_exist=True)
         starts = [
             start(Job(bootstrap, f"input-{run}", f"output-{run}", f"group-{run}-{turn}"), folder)
             for turn in range(arguments.rounds + 1)

@@ -23,7 +23,7 @@ from harness.broker import broker
 from harness.job import PARTITIONS, Job
 from harness.load import Load, create_topic, delete_topic, fill
 from harness.outputs import Fingerprints, fingerprints, first_difference, show
-from harness.process import Measurement, measure
+from harness.process import Contestant, Measurement, measure
 from harness.service import DEAD_LETTER_TOPIC, service_command
 from harness.table import print_table
 
@@ -38,7 +38,8 @@ def main() -> None:
     arguments = parse_arguments()
     with broker(arguments.bootstrap) as bootstrap, tempfile.TemporaryDirectory() as folder:
         contestants = commands(Path(folder))
-        create_topic(bootstrap, DEAD_LETTER_TOPIC)
+        create_topic(bootstrap, DEAD_LETTER_TOPIC, may_exist=True)
+        warm_up(bootstrap, contestants)
         for keys in arguments.keys:
             load = Load(arguments.records, keys, arguments.batch_records)
             results = race(bootstrap, load, contestants, arguments.rounds)
@@ -81,6 +82,18 @@ def commands(folder: Path) -> dict[str, Callable[[Job], list[str]]]:
         CONFLUENT: rival("plain_confluent"),
         MIRROR: rival("mirror"),
     }
+
+
+def warm_up(bootstrap: str, contestants: dict[str, Callable[[Job], list[str]]]) -> None:
+    """Start every contestant once, unmeasured: files are in the page cache, kernels compiled."""
+    run = time.time_ns()
+    for topic in (f"warm-up-{run}", f"warm-up-output-{run}"):
+        create_topic(bootstrap, topic)
+    for number, command in enumerate(contestants.values()):
+        job = Job(bootstrap, f"warm-up-{run}", f"warm-up-output-{run}", f"warm-up-{run}-{number}")
+        with Contestant(command(job), cwd=HERE) as contestant:
+            contestant.wait_until_ready()
+            contestant.stop()
 
 
 def race(

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 from aiokafka import AIOKafkaProducer
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from harness.job import PARTITIONS
@@ -44,15 +44,19 @@ class Row:
     value: bytes
 
 
-def create_topic(bootstrap: str, name: str) -> None:
+def create_topic(bootstrap: str, name: str, *, may_exist: bool = False) -> None:
     # No time limit on records: the input's timestamps may be old.
     topic = NewTopic(name, PARTITIONS, 1, config={"retention.ms": "-1"})
-    admin = AdminClient({"bootstrap.servers": bootstrap})  # must outlive its answer
-    admin.create_topics([topic])[name].result()
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 4})  # must outlive its answer
+    try:
+        admin.create_topics([topic])[name].result()
+    except KafkaException as error:
+        if not may_exist or error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise
 
 
 def delete_topic(bootstrap: str, name: str) -> None:
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 4})
     admin.delete_topics([name])[name].result()
 
 
@@ -109,6 +113,7 @@ def _fill_singly(bootstrap: str, topic: str, load: Load) -> None:
     producer = Producer(
         {
             "bootstrap.servers": bootstrap,
+            "log_level": 4,
             "acks": 1,
             "linger.ms": 0,
             "batch.num.messages": 1,

@@ -24,6 +24,7 @@ def reader(bootstrap: str) -> Consumer:
     return Consumer(
         {
             "bootstrap.servers": bootstrap,
+            "log_level": 4,
             "group.id": "benchmark-reader",
             "enable.auto.commit": False,
             "isolation.level": "read_committed",

@@ -130,7 +130,7 @@ def measure(
 ) -> Measurement:
     """Run `command` until everything in the input topic is processed and committed."""
     consumer = reader(job.bootstrap)
-    admin = AdminClient({"bootstrap.servers": job.bootstrap})
+    admin = AdminClient({"bootstrap.servers": job.bootstrap, "log_level": 4})
     try:
         ends = end_offsets(consumer, job.input_topic)
         with Contestant(command, cwd=cwd, env=env) as contestant:
