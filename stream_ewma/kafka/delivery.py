@@ -22,7 +22,7 @@ from stream_ewma.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-_MOST_PENDING_BYTES = 16 << 20
+_MOST_PENDING_BYTES = 4 << 20
 _MOST_ATTEMPTS = 3
 _RETRY_S = 0.25
 
@@ -92,6 +92,7 @@ class Delivery:
         self._sent: deque[_Item] = deque()
         self._pending_bytes = 0
         self._failed = False
+        self._ended = False
         self._wake = asyncio.Event()
         self._progress = asyncio.Event()
         self.delivered_offset = position
@@ -116,8 +117,8 @@ class Delivery:
             await self._progress.wait()
 
     async def drain(self) -> None:
-        """Return as soon as everything queued is delivered."""
-        while self._unsent or self._sent:
+        """Return as soon as everything queued is delivered, or nothing more will be."""
+        while not self._ended and (self._unsent or self._sent):
             self._progress.clear()
             await self._progress.wait()
 
@@ -128,15 +129,19 @@ class Delivery:
             FatalError: a dead letter was refused, or a fresh producer does not help.
             StreamEwmaError: the broker denies access.
         """
-        await self._start_producer()
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._failed or self._unsent:
-                if self._failed:
-                    await self._recover()
-                else:
-                    await self._send(self._unsent.popleft())
+        try:
+            await self._start_producer()
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._failed or self._unsent:
+                    if self._failed:
+                        await self._recover()
+                    else:
+                        await self._send(self._unsent.popleft())
+        finally:
+            self._ended = True
+            self._progress.set()
 
     async def stop(self) -> None:
         """Disconnect; what is not delivered is given up."""

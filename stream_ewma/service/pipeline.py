@@ -95,11 +95,15 @@ class Pipeline:
 
     async def halt(self) -> None:
         """Take no more, finish the step at work, and return when all is delivered."""
+        await self.settle()
+        await self.delivery.drain()
+
+    async def settle(self) -> None:
+        """Take no more, and return when no step is at work: `position` stands still."""
         self._active = False
         self._waiting.clear()
         self._waiting_bytes = 0
         await self._idle.wait()
-        await self.delivery.drain()
 
     async def run(self) -> None:
         """Process what is fed, for ever; cancel it to end.

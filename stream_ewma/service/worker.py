@@ -94,8 +94,10 @@ class Worker:
         self._fail(task.exception() or FatalError(f"{task.get_name()} ended"))
 
     def _fail(self, error: BaseException) -> None:
-        if not isinstance(error, StreamEwmaError):
-            _log.debug("the service cannot go on", exc_info=error)
+        if explain(error, self._settings).exit_code == FatalError.exit_code and not isinstance(
+            error, StreamEwmaError
+        ):
+            _log.error("internal error", exc_info=error)
         if not self._failure.done():
             self._failure.set_exception(error)
             self._failure.exception()  # retrieved: `run` raises it
@@ -168,6 +170,8 @@ class Worker:
         """Find each partition's start and begin; state of partitions that stayed is kept."""
         for gone in self._pipelines.keys() - partitions:
             await self._drop(gone)
+        for pipeline in self._pipelines.values():
+            await pipeline.settle()
         kept = {p: self._pipelines[p].position for p in partitions if p in self._pipelines}
         starts = await start_positions(self._consumer, self._settings, partitions, kept)
         for partition in sorted(partitions):
