@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
-from crc32c import crc32c
 from numpy.typing import NDArray
 
 from stream_ewma.columns import NULL, Bytes, Int32, Int64, Spans, as_bytes
 from stream_ewma.jit import kernel
 from stream_ewma.records import layout
+from stream_ewma.records.checksum import checksums
 from stream_ewma.records.columns import RecordColumns
 from stream_ewma.records.compression import Compression, decompress
 from stream_ewma.records.fetched import BatchRun, RunKind
@@ -173,13 +173,11 @@ def _next_offset(batch: np.void) -> int:
 
 def _count_sound(data: bytes | memoryview, batches: NDArray[np.void]) -> tuple[int, str]:
     """How many batches there are before the first with a wrong CRC, and what is wrong with it."""
-    view = memoryview(data)
-    start = (batches["start"] + layout.CHECKED_AT).tolist()
-    stated = batches["crc"].tolist()
-    actual = [crc32c(view[i:j]) for i, j in zip(start, batches["end"].tolist(), strict=True)]
-    if actual == stated:
+    actual, stated = checksums(data, batches), batches["crc"]
+    wrong = np.flatnonzero(actual != stated)
+    if len(wrong) == 0:
         return len(batches), ""
-    bad = next(i for i in range(len(batches)) if actual[i] != stated[i])
+    bad = int(wrong[0])
     return bad, f"the batch's CRC-32C is {actual[bad]:#010x}, its header says {stated[bad]:#010x}"
 
 
