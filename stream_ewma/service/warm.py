@@ -2,12 +2,13 @@
 
 import struct
 from itertools import product
+from typing import get_args
 
 import numpy as np
 
 from stream_ewma.columns import Spans, as_bytes
 from stream_ewma.engine.task import PartitionTask, TaskConfig
-from stream_ewma.payloads import decoder, encoder
+from stream_ewma.payloads import InputFormat, OutputFormat, decoder, encoder
 from stream_ewma.payloads.columns import ReadingOptions
 from stream_ewma.records.compression import Compression
 from stream_ewma.records.fetched import split_runs
@@ -50,8 +51,7 @@ def warm_up(config: TaskConfig) -> None:
 def main() -> None:
     """Compile the kernels of all formats and both clocks into the cache."""
     factors = (Factor(alpha=0.1), Factor(half_life_ms=1000))
-    formats = product(("json", "text", "double", "float"), ("json", "text", "double"), factors)
-    for read, write, factor in formats:
+    for read, write, factor in product(get_args(InputFormat), get_args(OutputFormat), factors):
         warm_up(TaskConfig(decoder(read, ReadingOptions()), encoder(write), KeyRules(factor)))
 
 

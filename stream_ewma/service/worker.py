@@ -178,15 +178,14 @@ class Worker:
             if assignment != self._assignment or self._stopping.is_set():
                 return
             start = starts[partition]
-            pipeline = self._pipelines.get(partition)
-            if pipeline is not None and start.position != pipeline.position:
+            stayed = self._pipelines.get(partition)
+            if stayed is not None and stayed.position != start.position:
                 await self._drop(partition)
-                pipeline = None
-            if pipeline is None:
-                pipeline = self._open(partition, start.position)
-            pipeline.committed = start.committed
-            if self._consumer.begin(partition, pipeline.position):
-                pipeline.begin()
+                stayed = None
+            taken = stayed or self._open(partition, start.position)
+            taken.committed = start.committed
+            if self._consumer.begin(partition, taken.position):
+                taken.begin()
         names = ", ".join(map(str, sorted(partitions))) or "none"
         _log.info("assigned: %s (%d kept their state)", names, len(kept.keys() & self._pipelines))
         if self._on_ready is not None:
