@@ -43,14 +43,17 @@ commands:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; what a user can cause ends in a clear line."""
     try:
-        return _dispatch(sys.argv[1:] if argv is None else list(argv))
+        try:
+            return _dispatch(sys.argv[1:] if argv is None else list(argv))
+        finally:
+            # Here, where a closed pipe can be answered; Python's own flush at the end complains.
+            sys.stdout.flush()
     except StreamEwmaError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     except KeyboardInterrupt:
         return _EXIT_INTERRUPTED
     except BrokenPipeError:  # as in `stream-ewma run --help | head`
-        # Python flushes at its end, into the same closed pipe, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 

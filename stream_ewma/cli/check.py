@@ -13,6 +13,7 @@ from pathlib import Path
 from stream_ewma.cli import settings_flags
 from stream_ewma.settings import Settings
 from stream_ewma.settings.checks import FACTOR_NAMES
+from stream_ewma.settings.sources import config_file, process_environment
 from stream_ewma.settings.values import format_duration
 
 
@@ -32,7 +33,7 @@ def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
     if arguments.file is not None and arguments.config is not None:
         sys.stderr.write("stream-ewma check: write the file once, as FILE or with --config\n")
         return 2
-    arguments.config = arguments.file or arguments.config
+    arguments.config = arguments.file or arguments.config or config_file(process_environment())
     settings = settings_flags.load(arguments, unknown)
     sys.stdout.write(f"{arguments.config or 'settings'}: ok\n{summary(settings)}")
     return 0

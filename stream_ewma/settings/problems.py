@@ -53,7 +53,7 @@ def _describe_value(kind: str, details: ErrorDetails, field: FieldInfo | None) -
         case "greater_than" | "greater_than_equal" | "less_than_equal":
             what, advice = "is out of range", _range(field)
         case "too_short" | "string_too_short":
-            value, what, advice = "it", "is empty", "at least one"
+            what, advice = "is empty", "at least one"
         case "tuple_type":
             what, advice = "is not a list", "[..., ...]"
         case _:  # pydantic's words for what no field of today's models produces

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from stream_ewma.settings.values import (
     DurationMs,
+    FieldPath,
     HalfLifeMs,
     PositiveDurationMs,
     Real,
@@ -89,15 +90,15 @@ class InputSettings(Section):
     """Whether records of aborted and open transactions are left out."""
     format: Literal["json", "text", "double", "float"] = "json"
     """Form of a record's value; double and float are Kafka's big-endian serializers."""
-    value: Annotated[str, Field(min_length=1)] = "value"
+    value: FieldPath = "value"
     """Dotted path of the number in a JSON object; a bare JSON number needs none."""
-    timestamp: Annotated[str, Field(min_length=1)] | None = "timestamp"
+    timestamp: FieldPath | None = "timestamp"
     """Dotted path of the event time in a JSON object; null: the record's own timestamp."""
     timestamp_unit: Literal["s", "ms", "us", "ns"] = "ms"
     """Unit of an event time that is a number; RFC 3339 text needs none."""
     timestamp_required: bool = False
     """Whether a value without event time is a dead letter; else the record's timestamp serves."""
-    key: Annotated[str, Field(min_length=1)] | None = None
+    key: FieldPath | None = None
     """Dotted path of the series' key in a JSON object; null: the record's key."""
     copartitioned: bool = False
     """Asserts that the producer partitions by the key found at `key`; required with it."""

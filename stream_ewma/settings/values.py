@@ -117,6 +117,12 @@ def topic_name(value: str) -> str:
     return value
 
 
+def _field_path(value: str) -> str:
+    if not all(value.split(".")):
+        raise ValueError(f"'{value}' lacks a name; write names with single dots between: a.b.c")
+    return value
+
+
 def _servers(value: str) -> str:
     for server in value.split(","):
         host, _, port = server.strip().rpartition(":")
@@ -174,6 +180,7 @@ TextList = BeforeValidator(_parse_list)
 TopicName: TypeAlias = Annotated[str, AfterValidator(topic_name)]
 ApplicationId: TypeAlias = Annotated[str, AfterValidator(_application_id)]
 Servers: TypeAlias = Annotated[str, AfterValidator(_servers)]
+FieldPath: TypeAlias = Annotated[str, AfterValidator(_field_path)]
 TopicNames: TypeAlias = Annotated[
     tuple[TopicName, ...], BeforeValidator(_split_names), AfterValidator(_each_once)
 ]

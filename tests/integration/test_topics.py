@@ -11,10 +11,9 @@ from confluent_kafka.admin import ConfigResource
 from stream_ewma.errors import TopicError
 from stream_ewma.kafka import topics
 from stream_ewma.settings import Settings, load_settings
-
-from ..support.broker import ForeignBroker, RealBroker
-from ..support.cluster import Cluster
-from ..support.service import COMMAND
+from tests.support.broker import ForeignBroker, RealBroker
+from tests.support.cluster import Cluster
+from tests.support.service import COMMAND
 
 
 def settings_for(cluster: Cluster, *inputs: str, **overrides: object) -> Settings:
@@ -69,8 +68,10 @@ async def test_verify_names_every_topic_that_is_missing(cluster: Cluster):
     assert str(refused.value).splitlines() == [
         "no-such-input: the input topic does not exist; create it, or mend input.topics",
         f"{present}-ewma: the topic for output does not exist; run: stream-ewma topics create",
-        f"{settings.dead_letter_topic}: the topic for dead letters does not exist;"
-        " run: stream-ewma topics create",
+        (
+            f"{settings.dead_letter_topic}: the topic for dead letters does not exist;"
+            " run: stream-ewma topics create"
+        ),
     ]
 
 
@@ -92,10 +93,14 @@ async def test_verify_refuses_another_number_of_partitions(cluster: Cluster):
         await topics.verify(settings)
 
     assert str(refused.value).splitlines() == [
-        f"{source}-ewma: has 2 partitions where its input has 3; write another output.topic,"
-        " or create it anew with that number",
-        f"{letters}: has 1 partition where an input has 3;"
-        f" run: kafka-topics.sh --alter --topic {letters} --partitions 3",
+        (
+            f"{source}-ewma: has 2 partitions where its input has 3; write another output.topic,"
+            " or create it anew with that number"
+        ),
+        (
+            f"{letters}: has 1 partition where an input has 3;"
+            f" run: kafka-topics.sh --alter --topic {letters} --partitions 3"
+        ),
     ]
 
 
