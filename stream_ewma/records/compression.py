@@ -15,6 +15,10 @@ each block follows as a big-endian int32 length and its raw snappy bytes."""
 _XERIAL_MAGIC_BYTES: Final = 8
 _XERIAL_BLOCK_BYTES: Final = 32 << 10
 
+_FAST: Final = 1
+"""Level of the codecs that have one. Against Java's defaults (gzip 6, zstd 3), smoothed JSON takes
+20 % more with gzip and 10 % less with zstd, in a fifteenth and a third of the time."""
+
 _LEAST_ROOM_BYTES: Final = 1 << 20
 _USUAL_RATIO: Final = 64
 """Room for most batches at the first try; memory that is not written costs nothing."""
@@ -50,18 +54,18 @@ _CODECS: Final = tuple(Compression)
 
 
 def compress(compression: Compression, data: memoryview) -> bytes | memoryview:
-    """Compress a batch's records as Kafka's Java client does; not at all for `NONE`."""
+    """Compress a batch's records, in the framing of Kafka's Java client; not at all for `NONE`."""
     if compression is Compression.GZIP:
-        return bytes(cramjam.gzip.compress(data))
+        return bytes(cramjam.gzip.compress(data, level=_FAST))
     if compression is Compression.SNAPPY:
         return _xerial(data)
     if compression is Compression.LZ4:
         # The broker cannot read linked blocks (KIP-57).
-        frame = cramjam.lz4.Compressor(level=1, content_checksum=False, block_linked=False)
+        frame = cramjam.lz4.Compressor(level=_FAST, content_checksum=False, block_linked=False)
         frame.compress(bytes(data))
         return bytes(frame.finish())
     if compression is Compression.ZSTD:
-        return bytes(cramjam.zstd.compress(data, level=3))
+        return bytes(cramjam.zstd.compress(data, level=_FAST))
     return data
 
 
