@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         from stream_ewma.demo import session  # noqa: PLC0415  needs the optional extra
     except ModuleNotFoundError as error:
-        if error.name not in _EXTRA:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
         sys.stderr.write("the demo needs its extra: pip install 'stream-ewma[demo]'\n")
         return os.EX_UNAVAILABLE
@@ -65,12 +65,10 @@ def run(args: argparse.Namespace) -> int:
         seconds=args.seconds,
         plain=args.plain,
     )
-    try:
-        session.run(options)
-    except KeyboardInterrupt:  # a second Ctrl-C does not wait for an orderly end
-        return 130
-    except BrokenPipeError:  # whoever read the lines has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if not session.run(options):
+        # The service is compiling and cannot be told to stop; Python would wait for it to finish.
+        sys.stdout.flush()
+        os._exit(0)
     return 0
 
 

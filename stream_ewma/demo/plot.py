@@ -10,6 +10,9 @@ RAW_STYLE: Final = "dim"
 SMOOTHED_STYLE: Final = "bold magenta"
 """Magenta stands out on dark and light backgrounds alike."""
 
+_CUT: Final = 0.04
+"""Share of the raw values that may lie beyond each end of the scale."""
+
 _BLANK: Final = 0x2800
 _DOTS: Final = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 """Bit of the dot in [column][row from the top], Unicode's braille patterns."""
@@ -20,6 +23,9 @@ Window = Sequence[tuple[float, float, float] | None]
 
 class Plot:
     """Raw values as a band, smoothed ones as a line through it, on one scale.
+
+    The scale holds the whole smoothed line and all but the outermost raw values: a lone spike is
+    cut off at the edge, where it would press everything else flat.
 
     Args:
         raw: two entries for each character of the width.
@@ -34,9 +40,7 @@ class Plot:
     def __init__(self, raw: Window, smoothed: Window, height: int) -> None:
         self._width = len(raw) // 2
         self._height = height
-        found = [entry for entry in (*raw, *smoothed) if entry is not None]
-        self.low = min((low for low, _, _ in found), default=math.nan)
-        self.high = max((high for _, high, _ in found), default=math.nan)
+        self.low, self.high = _scale(raw, smoothed)
         self._raw = [[0] * self._width for _ in range(height)]
         self._smoothed = [[0] * self._width for _ in range(height)]
         for column, entry in enumerate(raw):
@@ -54,7 +58,8 @@ class Plot:
         rows = 4 * self._height - 2
         if self.high == self.low:
             return rows // 2
-        return round((value - self.low) / (self.high - self.low) * rows)
+        share = (value - self.low) / (self.high - self.low)
+        return round(min(max(share, 0.0), 1.0) * rows)
 
     def _bar(self, grid: list[list[int]], column: int, low: int, high: int) -> None:
         for row in range(low, high + 1):
@@ -74,8 +79,24 @@ class Plot:
             before = row
 
 
+def _scale(raw: Window, smoothed: Window) -> tuple[float, float]:
+    lows = sorted(entry[0] for entry in raw if entry is not None)
+    highs = sorted(entry[1] for entry in raw if entry is not None)
+    line = [entry[2] for entry in smoothed if entry is not None]
+    if not lows and not line:
+        return math.nan, math.nan
+    outermost = int(len(lows) * _CUT)
+    inner = [lows[outermost], highs[-1 - outermost]] if lows else []
+    return min(inner + line), max(inner + line)
+
+
 def _styled(raw: list[int], smoothed: list[int]) -> Text:
     line = Text(no_wrap=True)
     for under, over in zip(raw, smoothed, strict=True):
-        line.append(chr(_BLANK + (over or under)), SMOOTHED_STYLE if over else RAW_STYLE)
+        if over:
+            line.append(chr(_BLANK + over), SMOOTHED_STYLE)
+        elif under:
+            line.append(chr(_BLANK + under), RAW_STYLE)
+        else:  # some fonts draw the empty pattern as eight hollow dots
+            line.append(" ")
     return line

@@ -4,20 +4,30 @@ from collections.abc import Iterator
 from typing import Final
 
 from stream_ewma.demo.tally import SeriesTally, Tally
-from stream_ewma.demo.view import figure
+from stream_ewma.demo.view import figure, shorten
 
+_NAME: Final = 14
 _SHOWN: Final = 20
 """Series that get a line of their own; the totals cover all."""
 
-OWN_BROKER: Final = "localhost:9092"
+_OWN_BROKER: Final = "localhost:9092"
 
 
-def hints(bootstrap: str, topic: str, output_topic: str, smoothing_flag: str) -> tuple[str, str]:
+def hints(bootstrap: str, topic: str, output_topic: str, factor_flag: str) -> tuple[str, str]:
     """How to look at the records behind the view, and how to do the same for one's own."""
-    run = f"stream-ewma run --kafka.bootstrap_servers {OWN_BROKER} --input.topics {topic}"
     return (
-        f"records:    kcat -C -u -b {bootstrap} -t {output_topic}",
-        f"own broker: {run} {smoothing_flag}",
+        f"see: kcat -C -u -b {bootstrap} -t {output_topic}",
+        f"run: stream-ewma run --input.topics {topic} {factor_flag}",
+    )
+
+
+def farewell(topic: str, output_topic: str, factor_flag: str) -> tuple[str, ...]:
+    """The same two for a broker of one's own."""
+    see, run = hints(_OWN_BROKER, topic, output_topic, factor_flag)
+    return (
+        "The demo's broker and its records are gone. On your own broker:",
+        f"{run} --kafka.bootstrap_servers {_OWN_BROKER}",
+        see,
     )
 
 
@@ -25,12 +35,12 @@ def progress(tally: Tally, elapsed_s: float) -> Iterator[str]:
     """A line for each series: newest raw and smoothed value, unit, and count."""
     for series in tally.series[:_SHOWN]:
         yield (
-            f"{elapsed_s:7.1f} s  {series.name:<16} "
+            f"{elapsed_s:6.1f} s  {shorten(series.name, _NAME)} "
             f"raw {figure(series.raw, series.peak):>9}  "
             f"smoothed {figure(series.ewma, series.peak):>9} {series.unit:<5} "
             f"count {series.count:>8}"
         )
-    yield from _totals(tally, f"{elapsed_s:7.1f} s")
+    yield from _totals(tally, f"{elapsed_s:6.1f} s")
 
 
 def summary(tally: Tally, elapsed_s: float) -> Iterator[str]:
@@ -42,7 +52,7 @@ def summary(tally: Tally, elapsed_s: float) -> Iterator[str]:
     )
     yield ""
     yield (
-        f"{'series':<16} {'unit':<5} {'readings':>9} {'smoothed':>9} "
+        f"{'series':<{_NAME}} {'unit':<5} {'readings':>9} {'smoothed':>9} "
         f"{'raw noise':>10} {'smoothed':>10} {'less noise':>12}"
     )
     for series in tally.series[:_SHOWN]:
@@ -65,6 +75,7 @@ def _noise_line(series: SeriesTally) -> str:
     raw, smoothed = series.noise()
     less = f"{raw / smoothed:.1f} times" if smoothed > 0 else "-"
     return (
-        f"{series.name:<16} {series.unit:<5} {series.readings:>9,} {series.smoothed:>9,} "
+        f"{shorten(series.name, _NAME)} {series.unit:<5} "
+        f"{series.readings:>9,} {series.smoothed:>9,} "
         f"{figure(raw, raw):>10} {figure(smoothed, raw):>10} {less:>12}"
     )

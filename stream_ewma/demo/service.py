@@ -2,9 +2,13 @@
 
 import asyncio
 import threading
+from typing import Final
 
 from stream_ewma.service.app import run_service
 from stream_ewma.settings import Settings
+
+_END_S: Final = 5.0
+_END_UNREADY_S: Final = 1.0
 
 
 class ServiceThread(threading.Thread):
@@ -15,10 +19,9 @@ class ServiceThread(threading.Thread):
         failure: what ended it, or None.
     """
 
-    def __init__(self, settings: Settings, end_s: float) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__(name="demo-service", daemon=True)
         self._settings = settings
-        self._end_s = end_s
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self.ready = threading.Event()
@@ -34,10 +37,10 @@ class ServiceThread(threading.Thread):
             self.failure = error
 
     def end(self) -> None:
-        """Stop the service and wait for it, but no longer than `end_s`.
+        """Stop the service and wait for it, though not long.
 
-        A service that is still compiling cannot hear; its thread ends with the process.
+        A service that is still compiling cannot hear; it ends with the process.
         """
         if self.is_alive() and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stopping.set)
-        self.join(self._end_s)
+        self.join(_END_S if self.ready.is_set() else _END_UNREADY_S)

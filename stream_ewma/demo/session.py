@@ -21,7 +21,6 @@ from stream_ewma.demo.threads import Feeder, Reader, keep_within_broker, now_ms
 from stream_ewma.demo.watch import Watch
 from stream_ewma.settings import Settings
 
-_END_S: Final = 5.0
 _KEPT_WARNINGS: Final = 20
 
 
@@ -48,8 +47,11 @@ class Options:
     plain: bool
 
 
-def run(options: Options) -> None:
+def run(options: Options) -> bool:
     """Run the demo until its time is over or a signal ends it, then print the summary.
+
+    Returns:
+        Whether the service's thread has ended too.
 
     Raises:
         StreamEwmaError: a part failed.
@@ -69,7 +71,7 @@ def run(options: Options) -> None:
         what = "simulated sensors" if options.simulated else "this machine's metrics"
         say(f"stream-ewma demo: {what}, {len(tally.series):,} series, {smoothing}", *hints, "")
         with ExitStack() as stack:
-            service = ServiceThread(settings, _END_S)
+            service = ServiceThread(settings)
             reader = Reader(connect_consumer(broker.bootstrap, topics[1]), tally)
             feeder = Feeder(
                 source,
@@ -87,7 +89,8 @@ def run(options: Options) -> None:
             elapsed_s = watch.elapsed_s
             feeder.end()
             watch.drain()
-    say("", *report.summary(tally, elapsed_s), "", *report.hints(report.OWN_BROKER, *topics, flag))
+    say("", *report.summary(tally, elapsed_s), "", *report.farewell(*topics, flag))
+    return not service.is_alive()
 
 
 def _source(options: Options) -> Source:

@@ -48,6 +48,11 @@ def figure(value: float, peak: float) -> str:
     return f"{value:.{max(3 - math.floor(math.log10(max(largest, 1))), 0)}f}"
 
 
+def shorten(text: str, width: int) -> str:
+    """`text` in exactly `width` characters."""
+    return text.ljust(width) if len(text) <= width else text[: width - 1] + "…"
+
+
 def render(tally: Tally, situation: Situation, width: int, height: int) -> Group:
     """One frame of at most `width` by `height` characters."""
     room = max(height - _AROUND, _PLOT_LINES[0])
@@ -68,14 +73,20 @@ def _head(tally: Tally, situation: Situation, width: int) -> list[Text]:
     title.truncate(max(width - len(clock) - 1, 0), overflow="ellipsis")
     title.append(clock.rjust(width - len(title)), "bold")
     flow = Text.assemble(source, (" → ", "dim"), situation.smoothing, (" → ", "dim"), target)
-    counts = Text.assemble(
+    counts = Text(
         f"{tally.readings:,} readings in, {tally.smoothed:,} smoothed out, "
-        f"{tally.delay_ms} ms behind   ",
-        ("⣿ raw", RAW_STYLE),
-        "  ",
-        ("⠒⠒ smoothed", SMOOTHED_STYLE),
+        f"{tally.delay_ms} ms behind"
     )
-    return [_fit(title), _fit(flow), _fit(counts), Text()]
+    seconds = _plot_width(width) * 2 * BIN_MS / 1000
+    columns = Text.assemble(
+        ("unit      count ", "dim"),
+        "   ",
+        ("raw ", RAW_STYLE),
+        ("ewma", SMOOTHED_STYLE),
+        (f"last {seconds:.0f} s".rjust(_plot_width(width)), "dim"),
+        (" scale", "dim"),
+    )
+    return [_fit(title), _fit(flow), _fit(counts), _fit(columns)]
 
 
 def _foot(situation: Situation) -> list[Text]:
@@ -90,20 +101,22 @@ def _fit(line: Text) -> Text:
 
 def _series_lines(series: SeriesTally, newest_ms: int, width: int, lines: int) -> list[Text]:
     """Name, unit and count; raw over smoothed; the plot; its highest over its lowest value."""
-    columns = 2 * max(width - _NAME - _VALUE - _SCALE - 4, _MIN_PLOT)
-    plot = Plot(*_windows(series, newest_ms, columns), lines)
+    plot = Plot(*_windows(series, newest_ms, 2 * _plot_width(width)), lines)
     left = [(series.name, "bold"), (f"{series.unit:<6}{series.count:>9,}", "dim")]
     values = [
         (figure(series.raw, series.peak), RAW_STYLE),
         (figure(series.ewma, series.peak), SMOOTHED_STYLE),
     ]
+    scale = [""] * lines
+    scale[0], scale[-1] = figure(plot.high, series.peak), figure(plot.low, series.peak)
     blank = [("", "")] * (lines - 2)
-    scale = [figure(plot.high, series.peak), *[""] * (lines - 2), figure(plot.low, series.peak)]
-    rows = zip(left + blank, values + blank, plot.lines(), scale, strict=True)
+    if blank:
+        blank[0] = (_less_noise(series), "dim")
+    rows = zip(left + blank, values + [("", "")] * (lines - 2), plot.lines(), scale, strict=True)
     return [
         _fit(
             Text.assemble(
-                (_cut(label, _NAME), label_style),
+                (shorten(label, _NAME), label_style),
                 (value.rjust(_VALUE), value_style),
                 "  ",
                 dots,
@@ -114,6 +127,16 @@ def _series_lines(series: SeriesTally, newest_ms: int, width: int, lines: int) -
     ]
 
 
+def _plot_width(width: int) -> int:
+    """Characters of a plot: what name, values and scale leave."""
+    return max(width - _NAME - _VALUE - _SCALE - 3, _MIN_PLOT)
+
+
+def _less_noise(series: SeriesTally) -> str:
+    raw, smoothed = series.noise()
+    return f"noise ÷ {raw / smoothed:.1f}" if smoothed > 0 else ""
+
+
 def _windows(
     series: SeriesTally, newest_ms: int, columns: int
 ) -> tuple[list[tuple[float, float, float] | None], list[tuple[float, float, float] | None]]:
@@ -121,7 +144,3 @@ def _windows(
         return [None] * columns, [None] * columns
     last = newest_ms // BIN_MS
     return series.raw_trace.window(last, columns), series.ewma_trace.window(last, columns)
-
-
-def _cut(text: str, width: int) -> str:
-    return text.ljust(width) if len(text) <= width else text[: width - 1] + "…"

@@ -11,11 +11,11 @@ import sys
 import threading
 from collections import defaultdict
 
-import confluent_kafka
 import pytest
 
 from stream_ewma.demo.broker import MockBroker, connect_consumer
 from tests.support.service import COMMAND, clean_environment
+from tests.support.waiting import wait_until
 
 HALF_LIFE_MS = 3_000
 TIMEOUT_S = 180
@@ -51,10 +51,11 @@ class _Witness(threading.Thread):
     """Reads a topic until told to end; (timestamp, record) by key, in order."""
 
     def __init__(self, bootstrap, topic):
-        super().__init__()
+        super().__init__(daemon=True)
         self._consumer = connect_consumer(bootstrap, topic)
         self.ending = threading.Event()
         self.records = defaultdict(list)
+        self.count = 0
 
     def run(self):
         while not self.ending.is_set():
@@ -62,6 +63,7 @@ class _Witness(threading.Thread):
                 if message.error() is None:
                     found = self.records[message.key().decode()]
                     found.append((message.timestamp()[1], json.loads(message.value())))
+                    self.count += 1
         self._consumer.close()
 
     def end(self):
@@ -122,7 +124,7 @@ def test_plain_lines_come_every_second_for_every_series(eight_seconds):
 def test_the_summary_counts_every_reading_smoothed(eight_seconds):
     _, out, _, inputs, _ = eight_seconds
     found = re.search(
-        r"^8\.\d s: ([\d,]+) readings in, ([\d,]+) smoothed out, (\d+) ser", out, re.M
+        r"^8\.\d s: ([\d,]+) readings in, ([\d,]+) smoothed out, (\d+) ser", out, re.MULTILINE
     )
     readings, smoothed, series = (int(number.replace(",", "")) for number in found.groups())
     assert readings == smoothed > 0
@@ -188,7 +190,7 @@ def test_on_a_terminal_the_demo_draws_on_the_other_screen_and_gives_the_first_on
     assert process.wait(TIMEOUT_S) == 0
     before, drawn, after = re.split(rb"\x1b\[\?1049[hl]", shown)
     assert b"stream-ewma demo: this machine's metrics" in before
-    assert "last".encode() in drawn
+    assert b"last" in drawn
     assert b"memory" in drawn
     assert b"readings in" in after
     assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")  # the cursor is back
@@ -209,8 +211,7 @@ def test_the_generator_feeds_a_topic_of_any_broker():
         sent = int(re.search(r"(\d+) readings sent to readings", done.stdout.replace(",", ""))[1])
         witness = _Witness(broker.bootstrap, "readings")
         witness.start()
-        while sum(map(len, witness.records.values())) < sent:
-            assert witness.is_alive()
+        wait_until(lambda: witness.count >= sent)
         witness.end()
     assert done.stderr == ""
     assert sent > 500
