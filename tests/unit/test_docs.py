@@ -1,0 +1,47 @@
+"""What the documents say is what the code does."""
+
+import re
+import shlex
+from pathlib import Path
+
+from stream_ewma.cli import settings_flags
+from stream_ewma.settings.names import settings
+from tests.support.settings_table import README, in_readme, table
+
+COMMANDS = {"run", "check", "topics", "demo", "version"}
+
+
+def test_the_readmes_table_of_settings_is_the_models():
+    written = in_readme(README.read_text("utf-8"))
+
+    assert written is not None, "the README has lost the marks around its table of settings"
+    assert written == table(), "bring it up to date: python -m tests.support.settings_table"
+
+
+def command_lines() -> list[str]:
+    """Each `stream-ewma ...` line in the README's code blocks."""
+    blocks = re.findall(r"```\w*\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    text = "\n".join(blocks).replace("\\\n", " ")
+    return re.findall(r"^\W*(?:\S+=\S+ )*(stream-ewma .*)$", text, re.MULTILINE)
+
+
+def test_the_readmes_commands_exist_with_their_flags():
+    for line in command_lines():
+        _, command, *arguments = shlex.split(line, comments=True)
+        assert command in COMMANDS, line
+        if command in {"run", "check", "topics"}:
+            assert settings_flags.split(arguments)[1] == [], line
+
+
+def test_links_in_the_readme_lead_to_files():
+    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", README.read_text("utf-8"))
+
+    assert [target for target in targets if not (README.parent / Path(target)).exists()] == []
+
+
+def test_the_settings_that_the_readme_names_exist():
+    text = README.read_text("utf-8")
+    named = set(re.findall(r"`((?:input|output|kafka|smoothing|state|dead_letters|delivery|topics"
+                           r"|log)\.[a-z_]+)`", text))  # fmt: skip
+
+    assert named <= settings().keys()
