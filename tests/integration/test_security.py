@@ -98,9 +98,12 @@ def test_plain_text_spoken_to_a_tls_listener_is_one_clear_line(make_job, own_bro
 def test_an_authority_file_that_is_not_there_is_one_clear_line(make_job, secure, tmp_path):
     missing = str(tmp_path / "absent.pem")
 
-    line = refusal(make_job, {**secure, "ssl_cafile": missing}, codes={77, 78})
+    service = make_job(settings={"kafka": {**secure, "ssl_cafile": missing}}).launch()
 
-    assert "ssl_cafile" in line
+    assert service.wait_exit() == 78
+    (line,) = service.log.splitlines()
+    assert "kafka.ssl_cafile" in line
+    assert missing in line
 
 
 def refusal(make_job, kafka, codes=frozenset({77})):
