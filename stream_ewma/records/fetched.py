@@ -15,6 +15,8 @@ from stream_ewma.records.layout import BATCH, read_int
 _MOST_RUN_BYTES: Final = 4 << 20
 """A run becomes one set of columns: large enough to spread the cost of a call, small enough for
 the processor's cache and for a steady pace."""
+_MOST_RUN_RECORDS: Final = 1 << 16
+"""The same for compressed batches, whose bytes say little."""
 
 _LAST_OFFSET: Final = (1 << 63) - 1
 _MOST_OFFSET_DELTA: Final = (1 << 31) - 1
@@ -158,10 +160,17 @@ def _cut(batches: NDArray[np.void], first_batch: Int64) -> int:
         The number of runs; `first_batch` has room for one more than there are batches.
     """
     runs = 0
+    records = 0
     for i in range(len(batches)):
-        if i == 0 or not _continues(batches[first_batch[runs - 1]], batches[i - 1], batches[i]):
+        records += batches[i]["record_count"]
+        if (
+            i == 0
+            or records > _MOST_RUN_RECORDS
+            or not _continues(batches[first_batch[runs - 1]], batches[i - 1], batches[i])
+        ):
             first_batch[runs] = i
             runs += 1
+            records = batches[i]["record_count"]
     first_batch[runs] = len(batches)
     return runs
 

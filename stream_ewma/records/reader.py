@@ -20,8 +20,8 @@ from stream_ewma.records.varint import INT_BYTES, LONG_BYTES, read_varint
 MOST_BATCH_BYTES: Final = 256 << 20
 """What a batch may become by default when it is decompressed; brokers accept 1 MiB compressed."""
 
-_ENOUGH_BYTES: Final = 64 << 20
-"""A call stops once it has gathered so many bytes of records, to bound the memory it takes."""
+_ENOUGH_BYTES: Final = 1 << 30
+"""A call stops once it has gathered so many bytes of records: spans are 31 bits wide."""
 
 _WHOLE: Final = 0
 _MALFORMED: Final = 1
@@ -99,8 +99,8 @@ def decode(
     """Check, decompress and read the data batches of `runs`, which follow one another.
 
     Spans of uncompressed batches out of one response index that response itself. A call stops
-    early once it has 64 MiB of records (little may decompress to much): `next_offset` is then
-    before the end of the runs, and the same runs can be decoded again from there.
+    early once it has 1 GiB of records (little may decompress to much): `next_offset` is then
+    before the end of the runs, and the same runs have to be decoded again from there.
 
     Args:
         runs: of one partition, in log order; control runs yield no records.

@@ -205,13 +205,8 @@ def _write_batches(
     for row in range(len(timestamp)):
         key_bytes, value_bytes = int(key_length[row]), int(value_length[row])
         headers_bytes, header_count = int(headers_length[row]), int(headers_count[row])
-        fixed_size = (
-            1
-            + _nullable_size(key_bytes)
-            + _nullable_size(value_bytes)
-            + varint_size(header_count)
-            + max(headers_bytes, 0)
-        )
+        fixed_size = 1 + _nullable_size(key_bytes) + _nullable_size(value_bytes)
+        fixed_size += varint_size(header_count) + max(headers_bytes, 0)
         delta = timestamp[row] - timestamp[first_row]
         size = fixed_size + varint_size(delta) + varint_size(row - first_row)
         if row == 0 or at + varint_size(size) + size - batches[count - 1]["start"] > most_bytes:

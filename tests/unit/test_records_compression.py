@@ -59,6 +59,11 @@ def test_data_that_shrank_much_needs_several_tries(codec: Compression) -> None:
     assert len(decompress(codec, compressed, len(zeros))) == len(zeros)
 
 
+def test_lz4_blocks_are_independent() -> None:
+    # Bit 5 of the frame's flags. https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md
+    assert compress(Compression.LZ4, memoryview(DATA))[4] & 0x20
+
+
 def test_gzip_of_several_members_is_read() -> None:
     data = memoryview(gzip.compress(b"one") + gzip.compress(b"two"))
     assert decompress(Compression.GZIP, data, 100).tobytes() == b"onetwo"
@@ -69,7 +74,9 @@ def test_raw_snappy_is_read() -> None:
     assert decompress(Compression.SNAPPY, raw, len(DATA)).tobytes() == DATA
 
 
-@pytest.mark.parametrize("length", [b"\x00\x00", b"\x00\x00\x00\x09abc", b"\xff\xff\xff\xff", b""])
+@pytest.mark.parametrize(
+    "length", [b"\x00\x00", b"\x00\x00\x00\x09abc", b"\xff\xff\xff\xff", b"\xff\xff\xff\xfc", b""]
+)
 def test_a_snappy_block_outside_the_batch_is_refused(length: bytes) -> None:
     whole = bytes(compress(Compression.SNAPPY, memoryview(b"abc")))
     data = memoryview(whole + length)

@@ -89,6 +89,19 @@ def test_a_run_is_bounded() -> None:
     ]
 
 
+def test_a_run_of_compressed_batches_is_bounded_by_its_records() -> None:
+    def of(offset: int, count: int) -> bytes:  # the records themselves are not looked at here
+        return batch(offset, last_offset=offset + count - 1, record_count=count, attributes=4)
+
+    data = of(0, 40_000) + of(40_000, 25_536) + of(65_536, 1) + of(65_537, 100_000) + of(165_537, 1)
+    assert [(run.base_offset, run.record_count) for run in split_runs(data)] == [
+        (0, 65_536),
+        (65_536, 1),
+        (65_537, 100_000),
+        (165_537, 1),
+    ]
+
+
 @pytest.mark.parametrize("magic", [0, 1, 3, 255])
 def test_another_message_format_ends_the_runs(magic: int) -> None:
     old = bytearray(batch(4))
@@ -125,6 +138,7 @@ def test_impossible_offsets_and_counts_end_the_runs(at: int, field: bytes) -> No
     readable, unreadable = split_runs(data)
     assert unreadable.reason == "the batch's header has impossible offsets or counts"
     assert unreadable.next_offset == unreadable.base_offset + 1 > readable.next_offset
+    assert unreadable.next_offset < 2**63  # offsets are int64 everywhere
 
 
 def test_offsets_that_go_back_end_the_runs_and_the_position_does_not() -> None:

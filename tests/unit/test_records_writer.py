@@ -90,6 +90,12 @@ def test_batches_are_cut_at_the_most_bytes() -> None:
             assert len(batch_bytes(rebased)) > 400
 
 
+def test_a_batch_may_have_exactly_the_most_bytes() -> None:
+    whole = len(batch_bytes(RECORDS))
+    assert [b.row_count for b in written(RECORDS, max_batch_bytes=whole)] == [4]
+    assert [b.row_count for b in written(RECORDS, max_batch_bytes=whole - 1)] == [3, 1]
+
+
 def test_a_record_larger_than_a_batch_gets_its_own() -> None:
     records = [Record(0, 0, b"a", b"1"), Record(1, 0, b"b", b"2" * 500), Record(2, 0, b"c", b"3")]
     assert [b.row_count for b in written(records, max_batch_bytes=100)] == [1, 1, 1]
