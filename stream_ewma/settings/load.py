@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -110,7 +111,7 @@ def _conflicts_behind(errors: list[ErrorDetails], tree: Tree) -> list[ErrorDetai
     if any(details["type"] == CONFLICT for details in errors):
         return []
     bad = [_dotted(details["loc"]) for details in errors]
-    good = {
+    good: dict[str, Any] = {
         name: {
             last: inner
             for last, inner in value.items()
@@ -121,9 +122,7 @@ def _conflicts_behind(errors: list[ErrorDetails], tree: Tree) -> list[ErrorDetai
         for name, value in tree.items()
         if not any(_within(name, place) for place in bad if "." not in place)
     }
-    section = good.setdefault("input", {})
-    if isinstance(section, dict):
-        section.setdefault("topics", ["-"])
+    good.setdefault("input", {}).setdefault("topics", ["-"])
     good.setdefault("smoothing", {})
     try:
         Settings.model_validate(good)

@@ -52,10 +52,8 @@ def _walk() -> Iterator[Setting]:
                 yield Setting(f"{section}.{name}" if section else name, field)
 
 
-def metadata(field: FieldInfo | None) -> Iterator[object]:
+def metadata(field: FieldInfo) -> Iterator[object]:
     """Bounds and validators of `field`, also those inside `... | None`."""
-    if field is None:
-        return
     yield from field.metadata
     pending: list[object] = [field.annotation]
     while pending:
@@ -68,10 +66,10 @@ def metadata(field: FieldInfo | None) -> Iterator[object]:
             yield part
 
 
-def literals(field: FieldInfo | None) -> list[str]:
+def literals(field: FieldInfo) -> list[str]:
     """The choices of `field`; empty where it is not a choice."""
     found: list[str] = []
-    pending = [field.annotation if field else None]
+    pending: list[object] = [field.annotation]
     while pending:
         for argument in get_args(pending.pop(0)):
             found += [argument] if isinstance(argument, str) else []

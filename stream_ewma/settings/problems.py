@@ -35,9 +35,9 @@ def describe(name: str, details: ErrorDetails, layer: Layer) -> str:
     return _describe_value(kind, details, _field(name))
 
 
-def _describe_value(kind: str, details: ErrorDetails, field: FieldInfo | None) -> str:
+def _describe_value(kind: str, details: ErrorDetails, field: FieldInfo) -> str:
     """Errors that begin with the value, which is not shown where it may be a password."""
-    is_secret = field is not None and names.Setting("", field).is_secret
+    is_secret = names.Setting("", field).is_secret
     value = "this" if is_secret else show(details["input"])
     match kind:
         case "literal_error":
@@ -56,7 +56,7 @@ def _describe_value(kind: str, details: ErrorDetails, field: FieldInfo | None) -
             what, advice = "is empty", "at least one"
         case "tuple_type":
             what, advice = "is not a list", "[..., ...]"
-        case _:  # pydantic's words for what no field of today's models produces
+        case _:  # rare enough for pydantic's words
             what, advice = str(details["msg"]), "another value"
     return f"{value} {what}; write {advice}"
 
@@ -76,17 +76,16 @@ def _fields_of(name: str) -> list[str]:
     return list(names.sections()[name].model_fields)
 
 
-def _field(name: str) -> FieldInfo | None:
+def _field(name: str) -> FieldInfo:
     """The field of a dotted name; of the list for an item of a list."""
     if name.startswith("smoothing.rules."):
-        return RuleSettings.model_fields.get(name.rpartition(".")[2])
+        return RuleSettings.model_fields[name.rpartition(".")[2]]
     if name not in names.settings():
         name = name.rpartition(".")[0]
-    setting = names.settings().get(name)
-    return setting.field if setting else None
+    return names.settings()[name].field
 
 
-def _choices(field: FieldInfo | None, value: object) -> str:
+def _choices(field: FieldInfo, value: object) -> str:
     choices = names.literals(field)
     lowered = {choice.lower().replace("_", "-"): choice for choice in choices}
     close = get_close_matches(str(value).lower().replace("_", "-"), lowered, 1, 0.6)
@@ -95,7 +94,7 @@ def _choices(field: FieldInfo | None, value: object) -> str:
     return " | ".join(choices)
 
 
-def _range(field: FieldInfo | None) -> str:
+def _range(field: FieldInfo) -> str:
     """The numbers that `field` takes, in words."""
     words = []
     for bound in names.metadata(field):

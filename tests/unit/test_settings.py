@@ -4,29 +4,21 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from stream_ewma.errors import SettingsError
 from stream_ewma.settings import Settings, load_settings
 from stream_ewma.settings.names import settings as all_settings
+from stream_ewma.settings.values import format_duration, parse_duration
 from stream_ewma.smoothing.parameters import Factor
-
-REQUIRED = {"input.topics": "readings", "smoothing.alpha": "0.1"}
+from tests.support.given import load, problems
 
 
 @pytest.fixture(autouse=True)
 def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def load(values: dict[str, object] | None = None) -> Settings:
-    return load_settings(env={}, overrides=REQUIRED | (values or {}))
-
-
-def problems(values: dict[str, object]) -> list[str]:
-    with pytest.raises(SettingsError) as refused:
-        load(values)
-    return refused.value.problems
 
 
 def problem(name: str, value: object) -> str:
@@ -212,6 +204,17 @@ def test_a_long_value_is_cut_short():
     assert len(problem("input.format", "x" * 10_000)) < 200
 
 
+def test_too_many_rules_are_refused():
+    rules = [{"keys": "a", "span": 2}] * 65_536
+
+    assert "should have at most 65535 items" in problem("smoothing.rules", rules)
+
+
+@given(st.integers(0, 10**15))
+def test_a_duration_reads_back_from_its_text(milliseconds: int):
+    assert parse_duration(format_duration(milliseconds)) == milliseconds
+
+
 def test_the_name_of_a_topic_may_have_249_characters_of_kafkas():
     assert load({"output.topic": "a._-Z9" + "x" * 243}).output.topic
     assert "no topic name" in problem("output.topic", "x" * 250)
@@ -221,109 +224,6 @@ def test_a_start_is_a_word_or_epoch_milliseconds():
     assert load({"input.start": "latest"}).input.start == "latest"
     assert load({"input.start": "1970-01-01T00:00:01.5Z"}).input.start == 1500
     assert load({"input.start": "1970-01-01T01:00:00+01:00"}).input.start == 0
-
-
-def test_two_factors_exclude_each_other():
-    assert problems({"smoothing.span": 9}) == [
-        "command line: --smoothing: has alpha and span, which exclude each other; keep one"
-    ]
-
-
-def test_a_factor_is_required_also_of_a_rule():
-    (line,) = problems({"smoothing.rules": [{"keys": "a"}]})
-
-    assert line.startswith("command line: --smoothing.rules.0: does not say how fast")
-    (line,) = problems({"smoothing.rules": [{"keys": "a", "span": 2, "com": 3}]})
-    assert "smoothing.rules.0: has span and com, which exclude" in line
-
-
-def test_a_factor_of_null_is_none_at_all():
-    (line,) = problems({"smoothing.alpha": "null"})
-
-    assert "write one of alpha: 0.2 | span: 9" in line
-
-
-@pytest.mark.parametrize(
-    ("values", "name", "said"),
-    [
-        ({"kafka.heartbeat_interval_ms": 4000}, "kafka.heartbeat_interval_ms", "write 3333 or"),
-        ({"kafka.session_timeout_ms": 5999}, "kafka.heartbeat_interval_ms", "write 1999 or less"),
-        ({"input.key": "id"}, "input.key", "right only if the producer partitions by it"),
-        ({"input.format": "text", "input.value": "v"}, "input.value", "does nothing with format"),
-        ({"input.format": "double", "input.key": "k", "input.copartitioned": "true"}, "input.key",
-         "does nothing with format double"),
-        ({"input.format": "float", "input.timestamp": "t"}, "input.timestamp", "format: json"),
-        ({"input.format": "float", "input.timestamp_required": "true"},
-         "input.timestamp_required", "does nothing"),
-        ({"input.format": "text", "input.coerce_strings": "true"}, "input.coerce_strings",
-         "does nothing"),
-        ({"output.topic": "readings"}, "output.topic", "is an input topic too"),
-        ({"input.topics": "a,a-ewma"}, "output.topic", "'a-ewma' (for a) is an input topic too"),
-        ({"dead_letters.topic": "readings"}, "dead_letters.topic", "is an input topic too"),
-        ({"dead_letters.topic": "readings-ewma"}, "dead_letters.topic", "is an output topic too"),
-        ({"topics.replication_factor": 2, "topics.min_insync_replicas": 3},
-         "topics.min_insync_replicas", "write 2 or less"),
-        ({"kafka.sasl_username": "me"}, "kafka.sasl_username", "does nothing with security_proto"),
-        ({"kafka.ssl_cafile": "/etc/hosts"}, "kafka.ssl_cafile", "write security_protocol: SSL"),
-        ({"kafka.security_protocol": "SSL", "kafka.ssl_cafile": "no-such.pem"},
-         "kafka.ssl_cafile", "cannot be read (No such file or directory)"),
-        ({"kafka.security_protocol": "SSL", "kafka.ssl_keyfile": "/etc/hosts"},
-         "kafka.ssl_keyfile", "write ssl_certfile too"),
-    ],
-)  # fmt: skip
-def test_contradictions_are_refused(values: dict[str, object], name: str, said: str):
-    (line,) = problems(values)
-
-    assert line.startswith(f"command line: --{name}: ")
-    assert said in line
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"kafka.heartbeat_interval_ms": 3333},
-        {"input.key": "id", "input.copartitioned": "true"},
-        {"input.format": "double"},
-        {"input.format": "double", "input.timestamp": "null"},
-        {"input.topics": "a,b", "output.topic": "c"},
-        {"topics.replication_factor": -1, "topics.min_insync_replicas": 3},
-        {"topics.replication_factor": 3, "topics.min_insync_replicas": 3},
-        {"kafka.security_protocol": "SSL"},
-        {"kafka.security_protocol": "SSL", "kafka.ssl_cafile": "/etc/hosts"},
-    ],
-)
-def test_what_does_not_contradict_is_accepted(values: dict[str, object]):
-    load(values)
-
-
-def test_sasl_asks_for_everything_it_needs_at_once():
-    lines = problems({"kafka.security_protocol": "SASL_SSL"})
-
-    assert [line.split(": ")[1] for line in lines] == [
-        "--kafka.sasl_mechanism",
-        "--kafka.sasl_username",
-        "--kafka.sasl_password",
-    ]
-    assert "STREAM_EWMA_KAFKA__SASL_PASSWORD" in lines[2]
-
-
-def test_contradictions_are_told_together_with_wrong_values():
-    lines = problems(
-        {"input.max_key_bytes": "x", "input.key": "id", "kafka.heartbeat_interval_ms": 9000}
-    )
-
-    assert [line.split(": ")[1] for line in lines] == [
-        "--input.max_key_bytes",
-        "--kafka.heartbeat_interval_ms",
-        "--input.key",
-    ]
-
-
-def test_a_contradiction_that_rests_on_a_wrong_value_is_not_told():
-    assert (
-        len(problems({"kafka.session_timeout_ms": "x", "kafka.heartbeat_interval_ms": 9000})) == 1
-    )
-    assert len(problems({"smoothing.alpha": "7"})) == 1
 
 
 def test_a_password_is_never_shown(tmp_path: Path):

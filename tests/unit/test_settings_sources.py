@@ -246,6 +246,12 @@ def test_a_problem_in_a_rule_is_told_with_its_number(rule: str, said: str):
     assert said in line
 
 
+def test_a_problem_in_a_list_is_told_with_its_place():
+    (line,) = problems("input: {topics: [a, 7]}\nsmoothing: {alpha: 1}\n")
+
+    assert line.startswith("stream-ewma.yaml: input.topics.1: 7 is not text")
+
+
 def test_a_section_of_comments_only_is_no_section():
     assert load(f"{GOOD}kafka:\n  # client_id: x\noutput:\n").kafka.client_id is None
 
