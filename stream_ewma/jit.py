@@ -40,14 +40,34 @@ def _cache_root() -> Path:
 _CACHE_DIR = str(_cache_root() / f"kernels-{_fingerprint()}")
 
 
-def kernel(function: _F) -> _F:
-    """Compile `function` on first use: IEEE arithmetic as written, interpreter lock released."""
+def _compile(function: _F, *, inline: bool) -> _F:
     # numba looks the folder up when a function is decorated. Set for that moment only: another
     # user of numba in this process keeps the folder of their own.
     other = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = _CACHE_DIR
     try:
-        compiled: _F = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+        # Without numba's runtime (`_nrt`) there is no counting of references, two atomic
+        # instructions for every array handed to an inner kernel: most of the time of a kernel
+        # that reads bytes. The price: a kernel cannot allocate arrays.
+        compiled: _F = numba.njit(
+            nogil=True, cache=True, error_model="numpy", forceinline=inline, _nrt=False
+        )(function)
     finally:
         numba.config.CACHE_DIR = other
     return compiled
+
+
+def kernel(function: _F) -> _F:
+    """Compile `function` on first use: IEEE arithmetic as written, interpreter lock released.
+
+    A kernel gets its arrays from its caller, it allocates none.
+    """
+    return _compile(function, inline=False)
+
+
+def inner_kernel(function: _F) -> _F:
+    """As `kernel`, for a small one that other kernels call for every row: always inlined.
+
+    A call of its own costs as much as parsing a number: every array goes over in seven words.
+    """
+    return _compile(function, inline=True)

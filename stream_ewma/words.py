@@ -13,7 +13,7 @@ from numba import types
 from numba.extending import intrinsic, overload
 
 from stream_ewma.columns import Bytes
-from stream_ewma.jit import kernel
+from stream_ewma.jit import inner_kernel
 
 WORD: Final = 8
 """Bytes in a word."""
@@ -35,7 +35,7 @@ def trailing_zeros(word: np.uint64) -> int:
     return (bits & -bits).bit_length() - 1 if bits else 64
 
 
-@kernel
+@inner_kernel
 def word_at(source: Bytes, at: int) -> np.uint64:
     """The eight bytes from `at` on as a little-endian word, zeros beyond the end of the array.
 
@@ -51,7 +51,7 @@ def word_at(source: Bytes, at: int) -> np.uint64:
     return word
 
 
-@kernel
+@inner_kernel
 def put_word(target: Bytes, at: int, word: np.uint64) -> None:
     """Write the eight bytes of `word` at `at`, those beyond the end of the array left out.
 

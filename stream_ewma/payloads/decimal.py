@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from stream_ewma.columns import Bytes, Float64, UInt64
-from stream_ewma.jit import kernel
+from stream_ewma.jit import inner_kernel
 from stream_ewma.words import WORD, trailing_zeros, word_at
 
 MAX_DIGITS: Final = 19
@@ -74,7 +74,7 @@ def _halves(values: list[int]) -> UInt64:
 _FIVES: Final[UInt64] = _halves([_five_to(q) for q in range(_FIRST_POWER, _LAST_POWER + 1)])
 
 
-@kernel
+@inner_kernel
 def digit_run(buffer: Bytes, at: int, end: int, number: np.uint64) -> tuple[int, np.uint64]:
     """Append the decimal digits from `at` on to `number`, modulo 2^64.
 
@@ -100,7 +100,7 @@ def digit_run(buffer: Bytes, at: int, end: int, number: np.uint64) -> tuple[int,
             return at, number
 
 
-@kernel
+@inner_kernel
 def _read_exponent(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     """The exponent whose `e` stands before `at`; position -1 where it is malformed or long."""
     negative = False
@@ -114,7 +114,7 @@ def _read_exponent(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     return stop, -exponent if negative else exponent
 
 
-@kernel
+@inner_kernel
 def _significant(buffer: Bytes, first: int, stop: int) -> int:
     """How many of the digits in [first, stop), a point among them or not, are significant."""
     while first < stop and (buffer[first] == 48 or buffer[first] == 46):  # 0 .
@@ -126,7 +126,7 @@ def _significant(buffer: Bytes, first: int, stop: int) -> int:
     return digits
 
 
-@kernel
+@inner_kernel
 def _is_shortest(buffer: Bytes, first: int, point: int, stop: int) -> bool:
     """Whether the encoder prints these digits, with a point at `point`, just so.
 
@@ -144,7 +144,7 @@ def _is_shortest(buffer: Bytes, first: int, point: int, stop: int) -> bool:
     return leading - point <= 4
 
 
-@kernel
+@inner_kernel
 def read_number(buffer: Bytes, at: int, end: int) -> tuple[int, np.uint64, int, int]:
     """Read a number in JSON's grammar from `at` on.
 
@@ -186,7 +186,7 @@ def read_number(buffer: Bytes, at: int, end: int) -> tuple[int, np.uint64, int, 
     return at, mantissa, exponent, form
 
 
-@kernel
+@inner_kernel
 def _full_product(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
     """Upper and lower half of the 128-bit product, by way of 32-bit halves."""
     a_low = a & _LOW_HALF
@@ -200,7 +200,7 @@ def _full_product(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
     return high, (cross << _SHIFT_32) | (low & _LOW_HALF)
 
 
-@kernel
+@inner_kernel
 def _leading_zeros(word: np.uint64) -> int:
     """Number of zero bits above the highest one bit of a word that is not zero."""
     zeros = 0
@@ -211,7 +211,7 @@ def _leading_zeros(word: np.uint64) -> int:
     return zeros
 
 
-@kernel
+@inner_kernel
 def _eisel_lemire(mantissa: np.uint64, exponent: int) -> tuple[float, bool]:
     """The double nearest to mantissa * 10^exponent, and whether it is certain.
 
@@ -247,7 +247,7 @@ def _eisel_lemire(mantissa: np.uint64, exponent: int) -> tuple[float, bool]:
     return np.int64(bits).view(np.float64), True
 
 
-@kernel
+@inner_kernel
 def nearest_double(mantissa: np.uint64, exponent: int, form: int) -> tuple[float, bool]:
     """The double nearest to a number that `read_number` read, and whether it is certain."""
     if form & (LONG | HUGE):

@@ -15,9 +15,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from stream_ewma.columns import NULL, Bytes, Float64, Int32, Int64, Spans, UInt8, as_bytes
+from stream_ewma.columns import NULL, Bytes, Float64, Int32, Int64, Spans, UInt8, UInt64, as_bytes
 from stream_ewma.errors import SettingsError
-from stream_ewma.jit import kernel
+from stream_ewma.jit import inner_kernel, kernel
 from stream_ewma.payloads.columns import ReadingColumns, ReadingOptions, Status
 from stream_ewma.payloads.decimal import INTEGER, LONG, NEGATIVE, SHORTEST, nearest_double
 from stream_ewma.payloads.json_document import read_document, split_path
@@ -30,20 +30,23 @@ from stream_ewma.payloads.json_scan import (
     STRING,
     TIMESTAMP,
     VALUE,
-    Paths,
-    Tokens,
+    TOKEN_EXPONENT,
+    TOKEN_FORM,
+    TOKEN_KIND,
+    TOKEN_LENGTH,
+    TOKEN_MANTISSA,
+    TOKEN_START,
+    names_of,
     new_tokens,
     scan,
 )
 from stream_ewma.payloads.text import UNSURE, read_plain_number
 from stream_ewma.payloads.timestamps import EPOCH_UNITS, EpochUnit, read_epoch, read_rfc3339
 from stream_ewma.records.columns import RecordColumns
-from stream_ewma.words import WORD
 
 _OK: Final = int(Status.OK)
 _NULL: Final = int(Status.NULL)
 _TOMBSTONE: Final = int(Status.TOMBSTONE)
-_DECODE: Final = int(Status.DECODE)
 _MISSING_VALUE: Final = int(Status.MISSING_VALUE)
 _NOT_NUMERIC: Final = int(Status.NOT_NUMERIC)
 _MISSING_KEY: Final = int(Status.MISSING_KEY)
@@ -73,35 +76,35 @@ class _Out(NamedTuple):
     status: UInt8
 
 
-@kernel
-def _read_key(buffer: Bytes, tokens: Tokens) -> int:
+@inner_kernel
+def _read_key(tokens: Int64) -> int:
     """OK where the key token's bytes are the key, else MISSING_KEY or UNSURE."""
-    kind = tokens.kind[KEY]
+    kind = tokens[KEY, TOKEN_KIND]
+    form = tokens[KEY, TOKEN_FORM]
     if kind == STRING:
         return _OK
-    if kind != NUMBER:
+    if kind != NUMBER or not form & INTEGER:
         return _MISSING_KEY
-    if not tokens.form[KEY] & INTEGER:
-        return _MISSING_KEY
-    if tokens.length[KEY] > 18:  # larger ones may be doubles for the library
+    if tokens[KEY, TOKEN_LENGTH] > 18:  # larger ones may be doubles for the library
         return UNSURE
-    if tokens.mantissa[KEY] == np.uint64(0) and tokens.form[KEY] & NEGATIVE:
+    if tokens[KEY, TOKEN_MANTISSA] == 0 and form & NEGATIVE:
         return UNSURE  # -0
     return _OK
 
 
-@kernel
-def _read_x(buffer: Bytes, tokens: Tokens, coerce_strings: bool) -> tuple[float, bool, int]:
+@inner_kernel
+def _read_x(buffer: Bytes, tokens: Int64, coerce_strings: bool) -> tuple[float, bool, int]:
     """The number, whether its token is its text, and OK, NULL, a failure or UNSURE."""
-    kind = tokens.kind[VALUE]
+    kind = tokens[VALUE, TOKEN_KIND]
     if kind == NUMBER:
-        form = tokens.form[VALUE]
-        x, sure = nearest_double(tokens.mantissa[VALUE], tokens.exponent[VALUE], form)
+        form = tokens[VALUE, TOKEN_FORM]
+        mantissa = np.uint64(tokens[VALUE, TOKEN_MANTISSA])
+        x, sure = nearest_double(mantissa, tokens[VALUE, TOKEN_EXPONENT], form)
         if form & INTEGER:
             x += 0.0  # -0 is the integer 0
     elif kind == STRING and coerce_strings:
-        at = tokens.start[VALUE]
-        x, form, sure = read_plain_number(buffer, at, at + tokens.length[VALUE])
+        at = tokens[VALUE, TOKEN_START]
+        x, form, sure = read_plain_number(buffer, at, at + tokens[VALUE, TOKEN_LENGTH])
     elif kind == ABSENT:
         return 0.0, False, _MISSING_VALUE
     elif kind == NULL_TOKEN:
@@ -113,23 +116,24 @@ def _read_x(buffer: Bytes, tokens: Tokens, coerce_strings: bool) -> tuple[float,
     return x, form & SHORTEST != 0, _OK
 
 
-@kernel
+@inner_kernel
 def _read_time(
-    buffer: Bytes, tokens: Tokens, record_timestamp: int, rules: _Rules
+    buffer: Bytes, tokens: Int64, record_timestamp: int, rules: _Rules
 ) -> tuple[int, int]:
     """Event time in milliseconds, and OK, BAD_TIMESTAMP or UNSURE."""
-    kind = tokens.kind[TIMESTAMP]
+    kind = tokens[TIMESTAMP, TOKEN_KIND]
     if kind == NUMBER:
-        form = tokens.form[TIMESTAMP]
+        form = tokens[TIMESTAMP, TOKEN_FORM]
         if form & LONG:
             return 0, UNSURE
         if not form & INTEGER:
             return 0, _BAD_TIMESTAMP
-        ms, good = read_epoch(tokens.mantissa[TIMESTAMP], form & NEGATIVE != 0, rules.unit)
+        magnitude = np.uint64(tokens[TIMESTAMP, TOKEN_MANTISSA])
+        ms, good = read_epoch(magnitude, form & NEGATIVE != 0, rules.unit)
         return ms, _OK if good else _BAD_TIMESTAMP
     if kind == STRING:
-        at = tokens.start[TIMESTAMP]
-        ms, good = read_rfc3339(buffer, at, at + tokens.length[TIMESTAMP])
+        at = tokens[TIMESTAMP, TOKEN_START]
+        ms, good = read_rfc3339(buffer, at, at + tokens[TIMESTAMP, TOKEN_LENGTH])
         return ms, _OK if good else UNSURE
     if kind != ABSENT and kind != NULL_TOKEN:
         return 0, _BAD_TIMESTAMP
@@ -138,28 +142,22 @@ def _read_time(
     return record_timestamp, _OK
 
 
-@kernel
-def _read_row(buffer: Bytes, row: int, tokens: Tokens, rules: _Rules, out: _Out) -> int:
-    """Turn the tokens of a row into a reading; its status."""
+@inner_kernel
+def _read_row(
+    buffer: Bytes, tokens: Int64, record_timestamp: int, rules: _Rules
+) -> tuple[int, float, bool, int]:
+    """Status, number, whether its token is its text, and event time of the row just scanned."""
     if rules.has_key_path:
-        status = _read_key(buffer, tokens)
+        status = _read_key(tokens)
         if status != _OK:
-            return status
+            return status, 0.0, False, record_timestamp
     x, is_text, status = _read_x(buffer, tokens, rules.coerce_strings)
     if status != _OK and status != _NULL:
-        return status
-    timestamp, time_status = _read_time(buffer, tokens, out.timestamp[row], rules)
+        return status, 0.0, False, record_timestamp
+    timestamp, time_status = _read_time(buffer, tokens, record_timestamp, rules)
     if time_status != _OK:
-        return time_status
-    out.x[row] = x
-    out.timestamp[row] = timestamp
-    if is_text:
-        out.text_start[row] = tokens.start[VALUE]
-        out.text_length[row] = tokens.length[VALUE]
-    if rules.has_key_path:
-        out.key_start[row] = tokens.start[KEY]
-        out.key_length[row] = tokens.length[KEY]
-    return status
+        return time_status, 0.0, False, record_timestamp
+    return status, x, is_text, timestamp
 
 
 @kernel
@@ -167,8 +165,8 @@ def _read_rows(
     buffer: Bytes,
     start: Int32,
     length: Int32,
-    paths: Paths,
-    tokens: Tokens,
+    names: UInt64,
+    tokens: Int64,
     rules: _Rules,
     out: _Out,
 ) -> None:
@@ -178,7 +176,7 @@ def _read_rows(
         buffer: holds all values.
         start: int32 (n,), of each value.
         length: int32 (n,), of each value.
-        paths: what to look for.
+        names: what to look for.
         tokens: scratch.
         rules: what to make of it.
         out: n rows; `timestamp` holds the records' own, text and key lengths their defaults.
@@ -186,53 +184,39 @@ def _read_rows(
     for row in range(len(start)):
         if length[row] < 0:
             out.status[row] = _TOMBSTONE
-        elif length[row] > rules.max_value_bytes:
+            continue
+        if length[row] > rules.max_value_bytes:
             out.status[row] = _TOO_LARGE
-        elif length[row] == 0:
-            out.status[row] = _DECODE
-        elif scan(buffer, np.int64(start[row]), np.int64(start[row]) + length[row], paths, tokens):
-            out.status[row] = _read_row(buffer, row, tokens, rules, out)
-        else:
+            continue
+        at = np.int64(start[row])
+        if not scan(buffer, at, at + np.int64(length[row]), names, tokens):
             out.status[row] = UNSURE
+            continue
+        status, x, is_text, timestamp = _read_row(buffer, tokens, out.timestamp[row], rules)
+        out.status[row] = status
+        out.x[row] = x
+        out.timestamp[row] = timestamp
+        if is_text:
+            out.text_start[row] = tokens[VALUE, TOKEN_START]
+            out.text_length[row] = tokens[VALUE, TOKEN_LENGTH]
+        if rules.has_key_path and (status == _OK or status == _NULL):
+            out.key_start[row] = tokens[KEY, TOKEN_START]
+            out.key_length[row] = tokens[KEY, TOKEN_LENGTH]
 
 
-def _paths_of(options: ReadingOptions) -> Paths:
+def _names_of(options: ReadingOptions) -> UInt64:
     """The names of the options' paths as the kernel looks for them.
 
     Raises:
         SettingsError: More names than the kernel has bits for.
     """
-    split = {
-        VALUE: split_path(options.value_path),
-        TIMESTAMP: split_path(options.timestamp_path),
-        KEY: split_path(options.key_path),
-    }
-    depth = max(len(names) for names in split.values())
-    rows: list[tuple[int, bool, bytes]] = []
-    first = [0]
-    for level in range(depth):
-        rows += [
-            (path, level + 1 == len(names), names[level].encode())
-            for path, names in split.items()
-            if level < len(names)
-        ]
-        first.append(len(rows))
-    if len(rows) > MAX_NAMES:
+    paths = (options.value_path, options.timestamp_path, options.key_path)
+    names = names_of([split_path(path) for path in paths])
+    if len(names) > MAX_NAMES:
         raise SettingsError(
-            [f"input: value, timestamp and key name {len(rows)} fields, at most {MAX_NAMES} work"]
+            [f"input: value, timestamp and key name {len(names)} fields, at most {MAX_NAMES} work"]
         )
-    heads = [name[:WORD] for _, _, name in rows]
-    length = [len(name) for _, _, name in rows]
-    return Paths(
-        first=np.array(first, np.int64),
-        path=np.array([path for path, _, _ in rows], np.int64),
-        last=np.array([last for _, last, _ in rows], np.int64),
-        word=np.array([int.from_bytes(head, "little") for head in heads], np.uint64),
-        mask=np.array([(1 << 8 * len(head)) - 1 for head in heads], np.uint64),
-        start=np.cumsum([0, *length], dtype=np.int64)[:-1],
-        length=np.array(length, np.int64),
-        text=as_bytes(b"".join(name for _, _, name in rows)),
-    )
+    return names
 
 
 class JsonDecoder:
@@ -247,7 +231,7 @@ class JsonDecoder:
 
     def __init__(self, options: ReadingOptions) -> None:
         self._options = options
-        self._paths = _paths_of(options)
+        self._names = _names_of(options)
         self._rules = _Rules(
             options.max_value_bytes,
             EPOCH_UNITS[options.timestamp_unit],
@@ -274,7 +258,7 @@ class JsonDecoder:
                 values.buffer,
                 values.start,
                 values.length,
-                self._paths,
+                self._names,
                 new_tokens(),
                 self._rules,
                 out,

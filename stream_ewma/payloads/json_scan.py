@@ -5,12 +5,13 @@ no escape in a string, no name of a path given twice, no number that may be infi
 containers deep. Everything else is doubtful, and for a library to decide.
 """
 
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
 from stream_ewma.columns import Bytes, Int64, UInt64
-from stream_ewma.jit import kernel
+from stream_ewma.jit import inner_kernel
 from stream_ewma.payloads.decimal import HUGE, read_number
 from stream_ewma.words import WORD, trailing_zeros, word_at
 
@@ -42,66 +43,58 @@ _TRUE_WORD: Final = np.uint64(int.from_bytes(b"true", "little"))
 _FALS_WORD: Final = np.uint64(int.from_bytes(b"fals", "little"))
 
 
-class Paths(NamedTuple):
-    """The names of up to three dotted paths, those at depth 1 first.
+_NAME_PATH: Final = 0
+_NAME_DEPTH: Final = 1
+_NAME_IS_LAST: Final = 2
+_NAME_LENGTH: Final = 3
+_NAME_WORDS: Final = 4
+"""Columns of the names: see `names_of`."""
 
-    Attributes:
-        first: int64, `first[d]` to `first[d + 1]` are the names looked for at depth d + 1.
-        path: int64, whose name it is: VALUE, TIMESTAMP or KEY.
-        last: int64, 1 for the last name of its path.
-        word: uint64, the name's first eight bytes, zeros after its end.
-        mask: uint64, ones where `word` has bytes of the name.
-        start: int64, where the name is in `text`.
-        length: int64, its bytes.
-        text: uint8, all names.
+TOKEN_KIND: Final = 0
+TOKEN_START: Final = 1
+TOKEN_LENGTH: Final = 2
+TOKEN_MANTISSA: Final = 3
+TOKEN_EXPONENT: Final = 4
+TOKEN_FORM: Final = 5
+_TOKEN_DEPTH: Final = 6
+"""Columns of the tokens: see `new_tokens`."""
+
+
+def names_of(paths: Sequence[Sequence[str]]) -> UInt64:
+    """What the scan looks for, as one array: passing several to inner kernels costs time.
+
+    Args:
+        paths: the names of the value, timestamp and key paths, outermost first.
+
+    Returns:
+        uint64 (names, 4 + 2 * words): the name's path, its depth from 1 on, 1 if it is the last
+        of its path, its length in bytes; then in turns eight bytes of it and the mask of those
+        that belong to it.
     """
+    rows = []
+    width = max((len(name.encode()) for names in paths for name in names), default=0)
+    for path, names in enumerate(paths):
+        for depth, name in enumerate(names, 1):
+            text = name.encode()
+            row = [path, depth, depth == len(names), len(text)]
+            for first in range(0, width, WORD):
+                part = text[first : first + WORD]
+                row += [int.from_bytes(part, "little"), (1 << 8 * len(part)) - 1]
+            rows.append(row)
+    return np.array(rows, np.uint64)
 
-    first: Int64
-    path: Int64
-    last: Int64
-    word: UInt64
-    mask: UInt64
-    start: Int64
-    length: Int64
-    text: Bytes
 
+def new_tokens() -> Int64:
+    """Room for what one scan finds: int64 (3, 7), a row for each path.
 
-class Tokens(NamedTuple):
-    """What one scan found at each path; reused from row to row.
-
-    Attributes:
-        kind: int64 (3,), ABSENT to CONTAINER.
-        start: int64 (3,), first byte, inside the quotes of a string.
-        length: int64 (3,), bytes.
-        mantissa: uint64 (3,), of a number.
-        exponent: int64 (3,), of a number.
-        form: int64 (3,), of a number.
-        depth: int64 (3,), containers along the path that the scan is inside of.
+    Columns: kind (ABSENT to CONTAINER), first byte (inside the quotes of a string) and length;
+    of a number the bits of the mantissa, exponent and form; and how many containers along the
+    path the scan is inside of.
     """
-
-    kind: Int64
-    start: Int64
-    length: Int64
-    mantissa: UInt64
-    exponent: Int64
-    form: Int64
-    depth: Int64
+    return np.zeros((_PATHS, _TOKEN_DEPTH + 1), np.int64)
 
 
-def new_tokens() -> Tokens:
-    """Room for the tokens of one scan."""
-    return Tokens(
-        kind=np.zeros(_PATHS, np.int64),
-        start=np.zeros(_PATHS, np.int64),
-        length=np.zeros(_PATHS, np.int64),
-        mantissa=np.zeros(_PATHS, np.uint64),
-        exponent=np.zeros(_PATHS, np.int64),
-        form=np.zeros(_PATHS, np.int64),
-        depth=np.zeros(_PATHS, np.int64),
-    )
-
-
-@kernel
+@inner_kernel
 def _skip_space(buffer: Bytes, at: int, end: int) -> int:
     while at < end and buffer[at] <= 32:
         if buffer[at] != 32 and buffer[at] != 10 and buffer[at] != 13 and buffer[at] != 9:
@@ -110,7 +103,7 @@ def _skip_space(buffer: Bytes, at: int, end: int) -> int:
     return at
 
 
-@kernel
+@inner_kernel
 def _skip_utf8(buffer: Bytes, at: int, end: int) -> int:
     """The position after one well-formed UTF-8 sequence of two to four bytes; -1 if there is none.
 
@@ -143,7 +136,7 @@ def _skip_utf8(buffer: Bytes, at: int, end: int) -> int:
     return at + 1 + more
 
 
-@kernel
+@inner_kernel
 def _close_quote(buffer: Bytes, at: int, end: int) -> int:
     """Where the string that begins at `at` ends; -1 where it has escapes or is malformed.
 
@@ -171,19 +164,19 @@ def _close_quote(buffer: Bytes, at: int, end: int) -> int:
     return -1
 
 
-@kernel
-def _same_name(buffer: Bytes, start: int, length: int, paths: Paths, name: int) -> bool:
-    if length != paths.length[name]:
+@inner_kernel
+def _same_name(buffer: Bytes, start: int, length: int, names: UInt64, name: int) -> bool:
+    if np.uint64(length) != names[name, _NAME_LENGTH]:
         return False
-    if word_at(buffer, start) & paths.mask[name] != paths.word[name]:
-        return False
-    for i in range(WORD, length):
-        if buffer[start + i] != paths.text[paths.start[name] + i]:
+    column = _NAME_WORDS
+    for i in range(0, length, WORD):
+        if word_at(buffer, start + i) & names[name, column + 1] != names[name, column]:
             return False
+        column += 2
     return True
 
 
-@kernel
+@inner_kernel
 def _literal(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     """The position after null, true or false, -1 where there is none, and the token's kind."""
     word = word_at(buffer, at) & _LOW_HALF
@@ -196,8 +189,8 @@ def _literal(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     return -1, ABSENT
 
 
-@kernel
-def _scalar(buffer: Bytes, at: int, end: int, hits: int, tokens: Tokens) -> int:
+@inner_kernel
+def _scalar(buffer: Bytes, at: int, end: int, hits: int, tokens: Int64) -> int:
     """Read a string, number or literal into the tokens of `hits`; the position after it, or -1."""
     mantissa = np.uint64(0)
     exponent = 0
@@ -222,43 +215,67 @@ def _scalar(buffer: Bytes, at: int, end: int, hits: int, tokens: Tokens) -> int:
         return -1
     for path in range(_PATHS if hits else 0):
         if hits >> path & 1:
-            tokens.kind[path] = kind
-            tokens.start[path] = start
-            tokens.length[path] = stop - start
-            tokens.mantissa[path] = mantissa
-            tokens.exponent[path] = exponent
-            tokens.form[path] = form
+            tokens[path, TOKEN_KIND] = kind
+            tokens[path, TOKEN_START] = start
+            tokens[path, TOKEN_LENGTH] = stop - start
+            tokens[path, TOKEN_MANTISSA] = np.int64(mantissa)
+            tokens[path, TOKEN_EXPONENT] = exponent
+            tokens[path, TOKEN_FORM] = form
     return at
 
 
-@kernel
-def _name_hits(
-    buffer: Bytes, start: int, length: int, depth: int, seen: int, paths: Paths, tokens: Tokens
-) -> tuple[int, int, int]:
-    """Compare an object's name with those looked for at this depth.
+@inner_kernel
+def _read_name(
+    buffer: Bytes, at: int, end: int, depth: int, seen: int, names: UInt64, tokens: Int64
+) -> tuple[int, int, int, int]:
+    """Read an object's name and compare it with those looked for at this depth.
 
     Returns:
-        The paths that end here and those that lead on, one bit each, and the names seen so far;
-        the last is -1 where a name came for the second time: which one counts is for the library.
+        The position of the value, -1 where there is none or the name came for the second time
+        (which one counts is for the library); the paths that end here and those that lead on, one
+        bit each; the names seen so far, one bit each.
     """
     hits = 0
     onward = 0
-    for name in range(paths.first[depth - 1], paths.first[depth]):
-        path = paths.path[name]
-        if tokens.depth[path] == depth - 1 and _same_name(buffer, start, length, paths, name):
+    if at >= end or buffer[at] != 34:  # "
+        return -1, hits, onward, seen
+    start = at + 1
+    stop = _close_quote(buffer, start, end)
+    if stop < 0:
+        return -1, hits, onward, seen
+    for name in range(len(names)):
+        path = np.int64(names[name, _NAME_PATH])
+        if (
+            np.int64(names[name, _NAME_DEPTH]) == depth
+            and tokens[path, _TOKEN_DEPTH] == depth - 1
+            and _same_name(buffer, start, stop - start, names, name)
+        ):
             if seen >> name & 1:
-                return 0, 0, -1
+                return -1, hits, onward, seen
             seen |= 1 << name
-            if paths.last[name]:
+            if names[name, _NAME_IS_LAST]:
                 hits |= 1 << path
             else:
                 onward |= 1 << path
-    return hits, onward, seen
+    at = _skip_space(buffer, stop + 1, end)
+    if at >= end or buffer[at] != 58:  # :
+        return -1, hits, onward, seen
+    return _skip_space(buffer, at + 1, end), hits, onward, seen
 
 
-@kernel
+@inner_kernel
+def _enter(tokens: Int64, hits: int, onward: int, depth: int, is_array: bool) -> None:
+    """Note that a container begins where the paths `hits` end and `onward` lead on."""
+    for path in range(_PATHS):
+        if hits >> path & 1:
+            tokens[path, TOKEN_KIND] = CONTAINER
+        if onward >> path & 1 and not is_array:
+            tokens[path, _TOKEN_DEPTH] = depth
+
+
+@inner_kernel
 def _close_containers(
-    buffer: Bytes, at: int, end: int, depth: int, arrays: int, tokens: Tokens
+    buffer: Bytes, at: int, end: int, depth: int, arrays: int, tokens: Int64
 ) -> tuple[int, int, int]:
     """After a value: leave the containers that end here, up to and with the next comma.
 
@@ -270,7 +287,7 @@ def _close_containers(
         at = _skip_space(buffer, at, end)
         if at >= end:
             return -1, depth, arrays
-        byte = buffer[at]
+        byte = np.int64(buffer[at])
         at += 1
         if byte == 44:  # ,
             return _skip_space(buffer, at, end), depth, arrays
@@ -279,14 +296,14 @@ def _close_containers(
         depth -= 1
         arrays >>= 1
         for path in range(_PATHS if depth else 0):
-            if tokens.depth[path] == depth:
-                tokens.depth[path] = depth - 1
+            if tokens[path, _TOKEN_DEPTH] == depth:
+                tokens[path, _TOKEN_DEPTH] = depth - 1
     at = _skip_space(buffer, at, end)
-    return at if at == end else -1, 0, 0
+    return (at if at == end else -1), 0, 0
 
 
-@kernel
-def scan(buffer: Bytes, at: int, end: int, paths: Paths, tokens: Tokens) -> bool:
+@inner_kernel
+def scan(buffer: Bytes, at: int, end: int, names: UInt64, tokens: Int64) -> bool:
     """Check the JSON text [at, end) and note in `tokens` what stands at each path.
 
     A text that is no object stands for what the value path leads to.
@@ -295,28 +312,25 @@ def scan(buffer: Bytes, at: int, end: int, paths: Paths, tokens: Tokens) -> bool
         Whether it is certain: the text is strict JSON in UTF-8 and `tokens` is what is in it.
     """
     for path in range(_PATHS):
-        tokens.kind[path] = ABSENT
-        tokens.depth[path] = 0
+        tokens[path, TOKEN_KIND] = ABSENT
+        tokens[path, _TOKEN_DEPTH] = 0
     seen = 0
     depth = 0
     arrays = 0  # one bit per open container, the innermost lowest: 1 for an array
     hits = 1 << VALUE
     onward = 0
     at = _skip_space(buffer, at, end)
-    while at < end:
-        byte = buffer[at]
+    while 0 <= at < end:
+        byte = np.int64(buffer[at])
         opened = byte == 123 or byte == 91  # { [
         if opened:
             if depth == _MAX_DEPTH:
                 return False
             is_array = byte == 91
-            for path in range(_PATHS if depth or is_array else 0):
-                if hits >> path & 1:
-                    tokens.kind[path] = CONTAINER
-                if onward >> path & 1 and not is_array:
-                    tokens.depth[path] = depth
+            if depth or is_array:
+                _enter(tokens, hits, onward, depth, is_array)
             depth += 1
-            arrays = arrays << 1 | is_array
+            arrays = arrays << 1 | np.int64(is_array)
             at = _skip_space(buffer, at + 1, end)
             opened = at < end and buffer[at] != byte + 2  # ASCII: { | } and [ \ ]
         else:
@@ -325,23 +339,10 @@ def scan(buffer: Bytes, at: int, end: int, paths: Paths, tokens: Tokens) -> bool
                 return False
         if not opened:
             at, depth, arrays = _close_containers(buffer, at, end, depth, arrays, tokens)
-            if depth == 0 or at < 0:
+            if depth == 0:
                 return at == end
         hits = 0
         onward = 0
-        if not arrays & 1:
-            if at >= end or buffer[at] != 34:  # "
-                return False
-            stop = _close_quote(buffer, at + 1, end)
-            if stop < 0:
-                return False
-            if depth < len(paths.first):
-                length = stop - at - 1
-                hits, onward, seen = _name_hits(buffer, at + 1, length, depth, seen, paths, tokens)
-                if seen < 0:
-                    return False
-            at = _skip_space(buffer, stop + 1, end)
-            if at >= end or buffer[at] != 58:  # :
-                return False
-            at = _skip_space(buffer, at + 1, end)
+        if not arrays & 1 and at >= 0:
+            at, hits, onward, seen = _read_name(buffer, at, end, depth, seen, names, tokens)
     return False

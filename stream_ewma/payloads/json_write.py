@@ -12,7 +12,7 @@ import orjson
 from numpy.typing import NDArray
 
 from stream_ewma.columns import NULL, Bytes, Int32, Int64, Spans, UInt8, as_bytes
-from stream_ewma.jit import kernel
+from stream_ewma.jit import inner_kernel, kernel
 from stream_ewma.payloads.columns import Kind, SmoothedColumns
 from stream_ewma.payloads.numerals import (
     append_bytes,
@@ -110,20 +110,10 @@ def _plain_keys(buffer: Bytes, start: Int32, length: Int32, plain: UInt8) -> Non
                 break
 
 
-@kernel
-def _append_label(target: Bytes, at: int, fields: _Fields, piece: int) -> int:
-    first = fields.label[piece]
-    return append_bytes(target, at, fields.labels, first, fields.label[piece + 1] - first)
-
-
-@kernel
-def _append_key(target: Bytes, at: int, rows: _Rows, row: int) -> int:
-    if not rows.plain[row]:
-        start = rows.escaped_start[row]
-        return append_bytes(target, at, rows.escaped, start, rows.escaped_length[row])
+@inner_kernel
+def _append_key(target: Bytes, at: int, keys: Bytes, start: int, length: int) -> int:
     target[at] = 34  # "
-    start = rows.key_start[row]
-    at = append_bytes(target, at + 1, rows.keys, start, rows.key_length[row])
+    at = append_bytes(target, at + 1, keys, start, length)
     target[at] = 34
     return at + 1
 
@@ -145,33 +135,42 @@ def _write_rows(
     Returns:
         How much of `target` is filled.
     """
+    labels = fields.labels
+    label = fields.label
+    texts = fields.texts
     at = 0
     for row in range(len(start)):
         start[row] = at
         if rows.kind[row] == _TOMBSTONE:
             length[row] = NULL
             continue
-        at = _append_label(target, at, fields, _KEY)
-        at = _append_key(target, at, rows, row)
-        at = _append_label(target, at, fields, _TIMESTAMP)
-        at = append_integer(target, at, rows.timestamp[row])
-        at = _append_label(target, at, fields, _VALUE)
-        if rows.kind[row] == _HELD:
-            at = _append_label(target, at, fields, _NO_VALUE)
-        elif rows.text_length[row]:
-            text = rows.text_start[row]
-            at = append_bytes(target, at, rows.texts, text, rows.text_length[row])
+        at = append_bytes(target, at, labels, label[_KEY], label[_KEY + 1] - label[_KEY])
+        if rows.plain[row]:
+            at = _append_key(target, at, rows.keys, rows.key_start[row], rows.key_length[row])
         else:
-            text = text_start(fields.texts, cursor[0])
-            at, cursor[0] = append_text(target, at, fields.texts, text)
+            first = rows.escaped_start[row]
+            at = append_bytes(target, at, rows.escaped, first, rows.escaped_length[row])
+        at = append_bytes(target, at, labels, label[_TIMESTAMP], label[_VALUE] - label[_TIMESTAMP])
+        at = append_integer(target, at, rows.timestamp[row])
+        at = append_bytes(target, at, labels, label[_VALUE], label[_NO_VALUE] - label[_VALUE])
+        if rows.kind[row] == _HELD:
+            at = append_bytes(target, at, labels, label[_NO_VALUE], label[_END] - label[_NO_VALUE])
+        elif rows.text_length[row]:
+            first = rows.text_start[row]
+            at = append_bytes(target, at, rows.texts, first, rows.text_length[row])
+        else:
+            first = text_start(texts, cursor[0])
+            at, cursor[0] = append_text(target, at, texts, first)
         for field in range(len(fields.is_integer)):
-            at = _append_label(target, at, fields, _OUTPUTS + field)
+            first = label[_OUTPUTS + field]
+            at = append_bytes(target, at, labels, first, label[_OUTPUTS + field + 1] - first)
             if fields.is_integer[field]:
                 at = append_integer(target, at, fields.integers[field, row])
             else:
-                text = text_start(fields.texts, cursor[1 + field])
-                at, cursor[1 + field] = append_text(target, at, fields.texts, text)
-        at = _append_label(target, at, fields, _END)
+                first = text_start(texts, cursor[1 + field])
+                at, cursor[1 + field] = append_text(target, at, texts, first)
+        target[at] = 125  # }
+        at += 1
         length[row] = at - start[row]
     return at
 

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from stream_ewma.columns import Bytes, Float64, Int32, as_bytes
-from stream_ewma.jit import kernel
+from stream_ewma.jit import inner_kernel, kernel
 from stream_ewma.words import WORD, put_word, trailing_zeros, word_at
 
 _CHUNK_ROWS: Final = 4096
@@ -35,13 +35,13 @@ def number_texts(column: Float64) -> Bytes:
     )
 
 
-@kernel
+@inner_kernel
 def text_start(texts: Bytes, at: int) -> int:
     """Where the text after the bracket or comma at `at` begins; 0 comes before the first."""
     return at + 2 if texts[at] == 93 else at + 1  # ][
 
 
-@kernel
+@inner_kernel
 def _bytes_before_end(word: np.uint64) -> int:
     """How many of the word's bytes come before the first comma or closing bracket, 8 if none."""
     comma = (word ^ _EACH_2C) - _EACH_01
@@ -63,7 +63,7 @@ def split_texts(texts: Bytes, start: Int32, length: Int32) -> None:
         length[row] = at - start[row]
 
 
-@kernel
+@inner_kernel
 def append_text(target: Bytes, at: int, texts: Bytes, start: int) -> tuple[int, int]:
     """Copy the text that begins at `start`; up to 7 bytes behind it are overwritten as well.
 
@@ -80,7 +80,7 @@ def append_text(target: Bytes, at: int, texts: Bytes, start: int) -> tuple[int, 
             return at, start
 
 
-@kernel
+@inner_kernel
 def append_bytes(target: Bytes, at: int, source: Bytes, start: int, length: int) -> int:
     """Copy `length` bytes; up to 7 bytes behind them are overwritten as well.
 
@@ -94,7 +94,7 @@ def append_bytes(target: Bytes, at: int, source: Bytes, start: int, length: int)
     return at + length
 
 
-@kernel
+@inner_kernel
 def _digit_word(number: int) -> np.uint64:
     """Eight decimal digits, as bytes 0 to 9, the first one lowest.
 
@@ -107,7 +107,7 @@ def _digit_word(number: int) -> np.uint64:
     return tens | (twos - np.uint64(10) * tens) << np.uint64(8)
 
 
-@kernel
+@inner_kernel
 def _append_first_digits(target: Bytes, at: int, number: int) -> int:
     """Write a number below 10^8 without leading zeros."""
     digits = _digit_word(number)
@@ -116,7 +116,7 @@ def _append_first_digits(target: Bytes, at: int, number: int) -> int:
     return at + WORD - zeros
 
 
-@kernel
+@inner_kernel
 def append_integer(target: Bytes, at: int, number: int) -> int:
     """Write an integer above -2^63; up to 7 bytes behind it are overwritten as well.
 

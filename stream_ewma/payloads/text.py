@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from stream_ewma.columns import NULL, Bytes, Float64, Int32, Spans, UInt8
-from stream_ewma.jit import kernel
+from stream_ewma.jit import inner_kernel, kernel
 from stream_ewma.payloads.columns import (
     Kind,
     ReadingColumns,
@@ -46,7 +46,7 @@ def read_text(text: bytes) -> tuple[Status, float]:
     return (Status.OK, x) if isfinite(x) else (Status.NON_FINITE, 0.0)
 
 
-@kernel
+@inner_kernel
 def read_plain_number(buffer: Bytes, at: int, end: int) -> tuple[float, int, bool]:
     """The number in JSON's grammar that fills [at, end), its form bits, and whether it is certain.
 
@@ -59,7 +59,7 @@ def read_plain_number(buffer: Bytes, at: int, end: int) -> tuple[float, int, boo
     return x, form, sure
 
 
-@kernel
+@inner_kernel
 def _is_space(byte: int) -> bool:
     return byte == 32 or 9 <= byte <= 13
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from stream_ewma.columns import Bytes
-from stream_ewma.jit import kernel
+from stream_ewma.jit import inner_kernel
 from stream_ewma.payloads.columns import MAX_TIMESTAMP_MS, TimestampUnit
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -65,7 +65,7 @@ def text_ms(text: str) -> int | None:
     return (moment - _EPOCH) // _MILLISECOND
 
 
-@kernel
+@inner_kernel
 def read_epoch(magnitude: np.uint64, negative: bool, unit: EpochUnit) -> tuple[int, bool]:
     """Milliseconds since the epoch, and whether they are in range; equals `epoch_ms`."""
     if magnitude > np.uint64(unit.limit):
@@ -79,7 +79,7 @@ def read_epoch(magnitude: np.uint64, negative: bool, unit: EpochUnit) -> tuple[i
     return -ms if negative else ms, True
 
 
-@kernel
+@inner_kernel
 def _digits(buffer: Bytes, at: int, count: int) -> int:
     """The number that `count` digits make; negative where one is none."""
     number = 0
@@ -91,7 +91,7 @@ def _digits(buffer: Bytes, at: int, count: int) -> int:
     return number
 
 
-@kernel
+@inner_kernel
 def _days(year: int, month: int, day: int) -> int:
     """Days from 1970-01-01 in the Gregorian calendar, for years from 1 on.
 
@@ -112,14 +112,14 @@ def _days(year: int, month: int, day: int) -> int:
     )
 
 
-@kernel
+@inner_kernel
 def _month_length(year: int, month: int) -> int:
     if month == 2:
         return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
     return 30 + (month + (month >> 3)) % 2
 
 
-@kernel
+@inner_kernel
 def _offset_minutes(buffer: Bytes, at: int, end: int) -> tuple[int, bool]:
     """Minutes east of UTC of the `Z`, `z` or `+-HH:MM` that fills [at, end), and whether it is one."""
     if end - at == 1:
@@ -135,7 +135,7 @@ def _offset_minutes(buffer: Bytes, at: int, end: int) -> tuple[int, bool]:
     return -60 * hours - minutes, buffer[at] == 45  # -
 
 
-@kernel
+@inner_kernel
 def _fraction_ms(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     """Whole milliseconds of the digits from `at` on, and the position after the last digit."""
     ms = 0
@@ -147,7 +147,7 @@ def _fraction_ms(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     return ms, at
 
 
-@kernel
+@inner_kernel
 def read_rfc3339(buffer: Bytes, at: int, end: int) -> tuple[int, bool]:
     """Milliseconds of YYYY-MM-DD[Tt ]HH:MM:SS[.f+](Z|z|+-HH:MM) filling [at, end).
 
