@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="event time after which a reading's weight is halved (default 3s)",
     )
     factor.add_argument("--alpha", type=_alpha, help="weight of each new reading, in (0, 1]")
-    parser.add_argument("--seconds", type=_positive, help="end by itself after this time")
+    parser.add_argument(
+        "--seconds", type=_positive, help="end by itself this long after the first smoothed reading"
+    )
     parser.add_argument("--plain", action="store_true", help="plain lines, even on a terminal")
 
 

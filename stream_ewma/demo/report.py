@@ -45,10 +45,9 @@ def progress(tally: Tally, elapsed_s: float) -> Iterator[str]:
 
 def summary(tally: Tally, elapsed_s: float) -> Iterator[str]:
     """Totals, and for each series by how much smoothing took the noise down."""
-    rate = tally.smoothed / elapsed_s if elapsed_s else 0.0
     yield (
         f"{elapsed_s:.1f} s: {tally.readings:,} readings in, {tally.smoothed:,} smoothed out, "
-        f"{len(tally.series):,} series, {rate:,.0f} a second"
+        f"{len(tally.series):,} series"
     )
     yield ""
     yield (
@@ -73,9 +72,10 @@ def _totals(tally: Tally, start: str) -> Iterator[str]:
 
 def _noise_line(series: SeriesTally) -> str:
     raw, smoothed = series.noise()
+    noise = (figure(raw, raw), figure(smoothed, raw)) if series.smoothed > 1 else ("-", "-")
     less = f"{raw / smoothed:.1f} times" if smoothed > 0 else "-"
     return (
         f"{shorten(series.name, _NAME)} {series.unit:<5} "
         f"{series.readings:>9,} {series.smoothed:>9,} "
-        f"{figure(raw, raw):>10} {figure(smoothed, raw):>10} {less:>12}"
+        f"{noise[0]:>10} {noise[1]:>10} {less:>12}"
     )

@@ -179,10 +179,10 @@ class _Kind:
 
 
 _KINDS: Final = (
-    _Kind("temperature", "°C", level=21.0, swing=3.0, noise=0.5),
-    _Kind("pressure", "bar", level=4.2, swing=0.4, noise=0.09),
+    _Kind("temperature", "°C", level=21.0, swing=3.0, noise=0.9),
+    _Kind("pressure", "bar", level=4.2, swing=0.4, noise=0.14),
     _Kind("vibration", "mm/s", level=2.4, swing=0.6, noise=0.35),
-    _Kind("flow", "l/min", level=120.0, swing=18.0, noise=5.0),
+    _Kind("flow", "l/min", level=120.0, swing=18.0, noise=6.0),
 )
 _SPIKE_PROBABILITY: Final = 0.004
 _SPIKE_NOISES: Final = 8.0
@@ -218,7 +218,7 @@ class SimulatedSource:
         self._level = np.array([k.level for k in kinds]) * traits.uniform(0.9, 1.1, keys)
         self._swing = np.array([k.swing for k in kinds]) * traits.uniform(0.5, 1.5, keys)
         self._sigma = np.array([k.noise for k in kinds]) * traits.uniform(0.7, 1.3, keys)
-        self._period_s = traits.uniform(15.0, 60.0, keys)
+        self._period_s = traits.uniform(30.0, 120.0, keys)
         self._phase = traits.uniform(0.0, 2 * np.pi, keys)
 
     @property

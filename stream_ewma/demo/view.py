@@ -73,10 +73,9 @@ def _head(tally: Tally, situation: Situation, width: int) -> list[Text]:
     title.truncate(max(width - len(clock) - 1, 0), overflow="ellipsis")
     title.append(clock.rjust(width - len(title)), "bold")
     flow = Text.assemble(source, (" → ", "dim"), situation.smoothing, (" → ", "dim"), target)
-    counts = Text(
-        f"{tally.readings:,} readings in, {tally.smoothed:,} smoothed out, "
-        f"{tally.delay_ms} ms behind"
-    )
+    counts = Text(f"{tally.readings:,} readings in, {tally.smoothed:,} smoothed out")
+    if tally.smoothed:
+        counts.append(f", {tally.delay_ms:,} ms behind")
     seconds = _plot_width(width) * 2 * BIN_MS / 1000
     columns = Text.assemble(
         ("unit      count ", "dim"),

@@ -12,7 +12,7 @@ from stream_ewma.demo.view import Situation
 from stream_ewma.errors import FatalError, StreamEwmaError
 
 _REFRESH_S: Final = 0.125
-_START_S: Final = 180.0
+_START_S: Final = 600.0
 """Longer than compiling every kernel for the first time takes on a slow machine."""
 _DRAIN_S: Final = 3.0
 
@@ -87,7 +87,8 @@ class Watch:
             return "Ctrl-C ends it" if self._seconds is None else f"ends after {self._seconds:g} s"
         if self._service.ready.is_set():
             return "joining the consumer group, about 3 s"
-        return "starting; the first start compiles for a while"
+        waited_s = time.monotonic() - self._began
+        return f"starting; the very first start compiles for a while ({waited_s:.0f} s)"
 
     def _check(self) -> None:
         parts: tuple[ServiceThread | Worker, ...] = (self._service, *self._workers)

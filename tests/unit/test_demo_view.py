@@ -141,7 +141,7 @@ def test_progress_of_many_series_ends_in_totals():
 def test_the_summary_says_by_how_much_noise_shrank():
     tally = _tally(2, 200)
     lines = list(report.summary(tally, 20.0))
-    assert lines[0] == "20.0 s: 400 readings in, 400 smoothed out, 2 series, 20 a second"
+    assert lines[0] == "20.0 s: 400 readings in, 400 smoothed out, 2 series"
     (line,) = [line for line in lines if line.startswith("sensor-1 ")]
     raw, smoothed = tally.series[1].noise()
     assert f"{raw / smoothed:.1f} times" in line
@@ -151,7 +151,8 @@ def test_the_summary_says_by_how_much_noise_shrank():
 
 def test_the_summary_of_nothing_is_no_error():
     lines = list(report.summary(Tally([Series("a", "%")]), 0.0))
-    assert lines[0].startswith("0.0 s: 0 readings in, 0 smoothed out")
+    assert lines[0] == "0.0 s: 0 readings in, 0 smoothed out, 1 series"
+    assert lines[3].split() == ["a", "%", "0", "0", "-", "-", "-"]
 
 
 def test_hints_fit_80_columns_and_name_the_topics():
