@@ -98,8 +98,8 @@ def _validate(merged: _Merged) -> Settings:
             errors = [details for details in errors if details["type"] not in {"missing", CONFLICT}]
         reported += [_line(merged, details) for details in errors]
     if reported:
-        # The cause would show values, passwords among them.
-        raise SettingsError(list(dict.fromkeys(reported))) from None
+        # Not inside the clause above: pydantic's error, which holds the values, is no context.
+        raise SettingsError(list(dict.fromkeys(reported)))
     return settings
 
 

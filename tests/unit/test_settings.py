@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from stream_ewma.errors import SettingsError
-from stream_ewma.settings import Settings, load_settings
+from stream_ewma.settings import KafkaSettings, Settings, load_settings
 from stream_ewma.settings.names import settings as all_settings
 from stream_ewma.settings.values import format_duration, parse_duration
 from stream_ewma.smoothing.parameters import Factor
@@ -171,6 +171,7 @@ def test_a_half_life_without_unit_names_both_things_it_may_mean():
         ("smoothing.alpha", True, "true is not a number"),
         ("smoothing.half_life", "0s", "0 is no half-life"),
         ("input.max_key_bytes", "0", "write a whole number at least 1 and at most 2147483647"),
+        ("input.max_key_bytes", True, "true is not a number"),
         ("input.max_key_bytes", "many", "'many' is not a whole number"),
         ("input.max_key_bytes", "1.5", "'1.5' is not a whole number"),
         ("input.max_key_bytes", "9" * 5000, "is not a whole number"),
@@ -261,8 +262,13 @@ def test_a_password_of_the_wrong_type_is_not_shown_either(tmp_path: Path):
 
 
 def test_even_pydantics_own_error_does_not_show_a_password():
+    kafka = {"sasl_password": 918273, "sasl_passwd": "918273"}
+
     with pytest.raises(ValidationError) as refused:
-        Settings.model_validate({"kafka": {"sasl_password": 918273, "sasl_passwd": "918273"}})
+        Settings.model_validate({"kafka": kafka})
+    assert "918273" not in str(refused.value)
+    with pytest.raises(ValidationError) as refused:
+        KafkaSettings.model_validate(kafka)
 
     assert "918273" not in str(refused.value)
 

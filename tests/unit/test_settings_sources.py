@@ -266,6 +266,12 @@ def test_a_timestamp_needs_no_quotes_in_yaml():
     assert load(yaml).input.start == 1000
 
 
+def test_a_timestamp_that_is_none_is_told_like_any_other_value():
+    (line,) = problems("input: {topics: a, start: 2026-13-45}\nsmoothing: {alpha: 1}\n")
+
+    assert "input.start: '2026-13-45' is no starting point" in line
+
+
 def test_anchors_and_aliases_are_yaml_too():
     yaml = "input: {topics: a}\nsmoothing: {alpha: &a 0.5, rules: [{keys: x, alpha: *a}]}\n"
 
