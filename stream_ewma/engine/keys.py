@@ -11,8 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from stream_ewma.columns import Bytes, Int32, Int64, Spans, UInt8, UInt64, extend, grown_size
-from stream_ewma.engine.hashing import load_word, siphash
-from stream_ewma.jit import kernel
+from stream_ewma.copying import copy_bytes
+from stream_ewma.engine.hashing import siphash
+from stream_ewma.jit import inner_kernel, kernel
+from stream_ewma.words import WORD, word_at
 
 NO_SLOT = -1
 """Slot of a row whose key is not in the table and was not inserted."""
@@ -33,25 +35,23 @@ _EMPTY = np.uint64(0)
 _ONE = np.uint64(1)
 
 
-@kernel
+@inner_kernel
 def _same_key(
     buffer: Bytes, start: int, length: int, arena: Bytes, key_start: int, key_length: int
 ) -> bool:
     if length != key_length:
         return False
     at = 0
-    while at + 8 <= length:
-        if load_word(buffer, start + at) != load_word(arena, key_start + at):
+    while at + WORD <= length:
+        if word_at(buffer, start + at) != word_at(arena, key_start + at):
             return False
-        at += 8
-    while at < length:
-        if buffer[start + at] != arena[key_start + at]:
-            return False
-        at += 1
-    return True
+        at += WORD
+    rest = (_ONE << np.uint64(8 * (length - at))) - _ONE
+    different = word_at(buffer, start + at) ^ word_at(arena, key_start + at)
+    return different & rest == _EMPTY
 
 
-@kernel
+@inner_kernel
 def _find(
     index: UInt64,
     tag: np.uint64,
@@ -140,8 +140,7 @@ def _find_rows(
             index[bucket] = (tags[i] << _HALF) | np.uint64(slot + 1)
             key_start[slot] = counters[_ARENA_USED]
             key_length[slot] = size
-            for j in range(size):
-                arena[counters[_ARENA_USED] + j] = buffer[at + j]
+            copy_bytes(arena, int(counters[_ARENA_USED]), buffer, at, size)
             counters[_COUNT] = count + 1
             counters[_ARENA_USED] += size
             if len(old) > 0:

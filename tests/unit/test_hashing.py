@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stream_ewma.columns import as_bytes
-from stream_ewma.engine.hashing import load_word, siphash
+from stream_ewma.engine.hashing import siphash
 
 KEYS = [b"a", b"pump-7", b"8 bytes.", b"nine byte", bytes(range(64)), b"x" * 1000, b"\xff" * 15]
 
@@ -44,10 +44,3 @@ def test_reads_only_its_span() -> None:
         inside = int(siphash(buffer, 4, 6, np.uint64(3), np.uint64(4)))
 
     assert inside == hashed(b"pump-7", (3, 4))
-
-
-def test_load_word_is_little_endian() -> None:
-    data = bytes([1, 2, 3, 4, 5, 6, 7, 0x88, 9])
-
-    assert int(load_word(as_bytes(data), 0)) == int.from_bytes(data[:8], "little")
-    assert int(load_word(as_bytes(data), 1)) == int.from_bytes(data[1:9], "little")
