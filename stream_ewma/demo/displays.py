@@ -82,8 +82,10 @@ class PlainDisplay:
 
 
 def say(*lines: str) -> None:
-    """Print `lines` to standard output at once."""
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    """Print `lines` to standard output at once, whatever of them its encoding can."""
+    encoding = sys.stdout.encoding
+    text = "".join(f"{line}\n" for line in lines)
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
     sys.stdout.flush()
 
 

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from rich.text import Text
@@ -91,12 +93,10 @@ def _scale(raw: Window, smoothed: Window) -> tuple[float, float]:
 
 
 def _styled(raw: list[int], smoothed: list[int]) -> Text:
+    cells = [(over or under, bool(over)) for under, over in zip(raw, smoothed, strict=True)]
     line = Text(no_wrap=True)
-    for under, over in zip(raw, smoothed, strict=True):
-        if over:
-            line.append(chr(_BLANK + over), SMOOTHED_STYLE)
-        elif under:
-            line.append(chr(_BLANK + under), RAW_STYLE)
-        else:  # some fonts draw the empty pattern as eight hollow dots
-            line.append(" ")
+    for is_smoothed, run in groupby(cells, key=itemgetter(1)):
+        # Some fonts draw the empty pattern as eight hollow dots: a space instead.
+        dots = "".join(chr(_BLANK + pattern) if pattern else " " for pattern, _ in run)
+        line.append(dots, SMOOTHED_STYLE if is_smoothed else RAW_STYLE)
     return line

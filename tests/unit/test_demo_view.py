@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from stream_ewma.demo import report
+from stream_ewma.demo.displays import say
 from stream_ewma.demo.plot import Plot
 from stream_ewma.demo.sources import Readings, Series
 from stream_ewma.demo.tally import Tally
@@ -153,6 +154,13 @@ def test_the_summary_of_nothing_is_no_error():
     lines = list(report.summary(Tally([Series("a", "%")]), 0.0))
     assert lines[0] == "0.0 s: 0 readings in, 0 smoothed out, 1 series"
     assert lines[3].split() == ["a", "%", "0", "0", "-", "-", "-"]
+
+
+def test_a_character_that_standard_output_cannot_show_is_no_error(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
+    say("21.5 °C")
+    assert written.getvalue() == b"21.5 ?C\n"
 
 
 def test_hints_fit_80_columns_and_name_the_topics():
