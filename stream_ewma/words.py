@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic, overload
 
@@ -33,6 +33,16 @@ def trailing_zeros(word: np.uint64) -> int:
     """Number of zero bits below the lowest one bit; 64 where there is none."""
     bits = int(word)
     return (bits & -bits).bit_length() - 1 if bits else 64
+
+
+@inner_kernel
+def signed(number: Any) -> int:
+    """`number` as a signed 64-bit integer, the type that kernels count in.
+
+    Compiled, an unsigned and a signed operand would make a double; interpreted, one byte's
+    arithmetic would wrap around at 256.
+    """
+    return np.int64(number)  # type: ignore[return-value]
 
 
 @inner_kernel
@@ -118,7 +128,7 @@ def _compiled_load(source: Bytes, at: int) -> Callable[..., Any] | None:  # noqa
         return None
 
     def load(source: Bytes, at: int) -> np.uint64:
-        word: np.uint64 = _load_word(source, at)  # type: ignore[call-arg,arg-type,assignment]
+        word: np.uint64 = _load_word(source, at)  # type: ignore[call-arg]
         return word
 
     return load
@@ -143,7 +153,7 @@ def _compiled_trailing_zeros(word: np.uint64) -> Callable[..., int] | None:
         return None
 
     def count(word: np.uint64) -> int:
-        zeros: int = _count_trailing_zeros(word)  # type: ignore[call-arg,arg-type,assignment]
+        zeros: int = _count_trailing_zeros(word)  # type: ignore[call-arg]
         return zeros
 
     return count

@@ -17,7 +17,7 @@ import numpy as np
 
 from stream_ewma.columns import Bytes, Float64, UInt64
 from stream_ewma.jit import inner_kernel
-from stream_ewma.words import WORD, trailing_zeros, word_at
+from stream_ewma.words import WORD, signed, trailing_zeros, word_at
 
 MAX_DIGITS: Final = 19
 """Significant digits that fit an unsigned 64-bit integer."""
@@ -58,10 +58,10 @@ def _five_to(power: int) -> int:
     Cut off, except that -27 to -1 are rounded up: there an exact quotient must not fall short.
     """
     if power >= 0:
-        scaled = 5**power
+        scaled: int = 5**power
         excess = scaled.bit_length() - 128
         return scaled >> excess if excess > 0 else scaled << -excess
-    divisor = 5**-power
+    divisor: int = 5**-power
     # 2^(n+127) / 5^-power has 128 bits: 5^-power has n and is no power of two.
     return (1 << (divisor.bit_length() + 127)) // divisor + (power >= _LEAST_ROUNDED_UP)
 
@@ -110,7 +110,7 @@ def _read_exponent(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     stop, number = digit_run(buffer, at, end, np.uint64(0))
     if stop == at or stop - at > 4:
         return -1, 0
-    exponent = np.int64(number)
+    exponent = signed(number)
     return stop, -exponent if negative else exponent
 
 
@@ -145,7 +145,9 @@ def _is_shortest(buffer: Bytes, first: int, point: int, stop: int) -> bool:
 
 
 @inner_kernel
-def read_number(buffer: Bytes, at: int, end: int) -> tuple[int, np.uint64, int, int]:
+def read_number(  # noqa: C901  a grammar has as many branches
+    buffer: Bytes, at: int, end: int
+) -> tuple[int, np.uint64, int, int]:
     """Read a number in JSON's grammar from `at` on.
 
     Returns:
@@ -228,7 +230,7 @@ def _eisel_lemire(mantissa: np.uint64, exponent: int) -> tuple[float, bool]:
         low += carried
         if low < carried:
             high += _ONE
-    top = np.int64(high >> np.uint64(63))
+    top = signed(high >> np.uint64(63))
     shift = np.uint64(top + 9)  # leaves 54 bits: 53 and one to round by
     digits = high >> shift
     binary = ((217_706 * exponent) >> 16) + 63 + top - zeros  # floor(log2(10^exponent)) + ...
@@ -243,7 +245,7 @@ def _eisel_lemire(mantissa: np.uint64, exponent: int) -> tuple[float, bool]:
     ):
         digits -= _ONE
     digits = (digits + (digits & _ONE)) >> _ONE  # 2^53 carries into the exponent below, as it must
-    bits = np.int64(digits) + ((np.int64(binary) + 1022) << 52)
+    bits = signed(digits) + ((signed(binary) + 1022) << 52)
     return np.int64(bits).view(np.float64), True
 
 
@@ -254,13 +256,13 @@ def nearest_double(mantissa: np.uint64, exponent: int, form: int) -> tuple[float
         return 0.0, False
     sure = True
     if mantissa <= _MAX_EXACT and -22 <= exponent <= 22:
-        x = np.float64(np.int64(mantissa))
+        x = float(signed(mantissa))
         if exponent < 0:
             x /= _EXACT_POWERS[-exponent]
         else:
             x *= _EXACT_POWERS[exponent]
     elif mantissa == np.uint64(0):
-        x = np.float64(0.0)
+        x = 0.0
     elif _FIRST_POWER <= exponent <= _LAST_POWER:
         x, sure = _eisel_lemire(mantissa, exponent)
     else:

@@ -29,13 +29,13 @@ from stream_ewma.payloads.json_scan import (
     NUMBER,
     STRING,
     TIMESTAMP,
-    VALUE,
     TOKEN_EXPONENT,
     TOKEN_FORM,
     TOKEN_KIND,
     TOKEN_LENGTH,
     TOKEN_MANTISSA,
     TOKEN_START,
+    VALUE,
     names_of,
     new_tokens,
     scan,
@@ -43,6 +43,7 @@ from stream_ewma.payloads.json_scan import (
 from stream_ewma.payloads.text import UNSURE, read_plain_number
 from stream_ewma.payloads.timestamps import EPOCH_UNITS, EpochUnit, read_epoch, read_rfc3339
 from stream_ewma.records.columns import RecordColumns
+from stream_ewma.words import signed
 
 _OK: Final = int(Status.OK)
 _NULL: Final = int(Status.NULL)
@@ -126,20 +127,17 @@ def _read_time(
         form = tokens[TIMESTAMP, TOKEN_FORM]
         if form & LONG:
             return 0, UNSURE
-        if not form & INTEGER:
-            return 0, _BAD_TIMESTAMP
         magnitude = np.uint64(tokens[TIMESTAMP, TOKEN_MANTISSA])
         ms, good = read_epoch(magnitude, form & NEGATIVE != 0, rules.unit)
-        return ms, _OK if good else _BAD_TIMESTAMP
+        return ms, _OK if good and form & INTEGER else _BAD_TIMESTAMP
     if kind == STRING:
         at = tokens[TIMESTAMP, TOKEN_START]
         ms, good = read_rfc3339(buffer, at, at + tokens[TIMESTAMP, TOKEN_LENGTH])
         return ms, _OK if good else UNSURE
-    if kind != ABSENT and kind != NULL_TOKEN:
-        return 0, _BAD_TIMESTAMP
-    if rules.timestamp_required or record_timestamp < 0:
-        return 0, _BAD_TIMESTAMP
-    return record_timestamp, _OK
+    absent = kind in (ABSENT, NULL_TOKEN)
+    if absent and not rules.timestamp_required and record_timestamp >= 0:
+        return record_timestamp, _OK
+    return 0, _BAD_TIMESTAMP
 
 
 @inner_kernel
@@ -152,7 +150,7 @@ def _read_row(
         if status != _OK:
             return status, 0.0, False, record_timestamp
     x, is_text, status = _read_x(buffer, tokens, rules.coerce_strings)
-    if status != _OK and status != _NULL:
+    if status not in (_OK, _NULL):
         return status, 0.0, False, record_timestamp
     timestamp, time_status = _read_time(buffer, tokens, record_timestamp, rules)
     if time_status != _OK:
@@ -188,8 +186,8 @@ def _read_rows(
         if length[row] > rules.max_value_bytes:
             out.status[row] = _TOO_LARGE
             continue
-        at = np.int64(start[row])
-        if not scan(buffer, at, at + np.int64(length[row]), names, tokens):
+        at = signed(start[row])
+        if not scan(buffer, at, at + signed(length[row]), names, tokens):
             out.status[row] = UNSURE
             continue
         status, x, is_text, timestamp = _read_row(buffer, tokens, out.timestamp[row], rules)
@@ -199,7 +197,7 @@ def _read_rows(
         if is_text:
             out.text_start[row] = tokens[VALUE, TOKEN_START]
             out.text_length[row] = tokens[VALUE, TOKEN_LENGTH]
-        if rules.has_key_path and (status == _OK or status == _NULL):
+        if rules.has_key_path and status in (_OK, _NULL):
             out.key_start[row] = tokens[KEY, TOKEN_START]
             out.key_length[row] = tokens[KEY, TOKEN_LENGTH]
 

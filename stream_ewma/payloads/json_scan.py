@@ -13,7 +13,7 @@ import numpy as np
 from stream_ewma.columns import Bytes, Int64, UInt64
 from stream_ewma.jit import inner_kernel
 from stream_ewma.payloads.decimal import HUGE, read_number
-from stream_ewma.words import WORD, trailing_zeros, word_at
+from stream_ewma.words import WORD, signed, trailing_zeros, word_at
 
 VALUE: Final = 0
 TIMESTAMP: Final = 1
@@ -104,7 +104,9 @@ def _skip_space(buffer: Bytes, at: int, end: int) -> int:
 
 
 @inner_kernel
-def _skip_utf8(buffer: Bytes, at: int, end: int) -> int:
+def _skip_utf8(  # noqa: C901  a grammar has as many branches
+    buffer: Bytes, at: int, end: int
+) -> int:
     """The position after one well-formed UTF-8 sequence of two to four bytes; -1 if there is none.
 
     The Unicode Standard, table 3-7.
@@ -196,7 +198,7 @@ def _scalar(buffer: Bytes, at: int, end: int, hits: int, tokens: Int64) -> int:
     exponent = 0
     form = 0
     start = at
-    first = np.int64(buffer[at])
+    first = signed(buffer[at])
     if first == 34:  # "
         kind = STRING
         start = at + 1
@@ -218,7 +220,7 @@ def _scalar(buffer: Bytes, at: int, end: int, hits: int, tokens: Int64) -> int:
             tokens[path, TOKEN_KIND] = kind
             tokens[path, TOKEN_START] = start
             tokens[path, TOKEN_LENGTH] = stop - start
-            tokens[path, TOKEN_MANTISSA] = np.int64(mantissa)
+            tokens[path, TOKEN_MANTISSA] = signed(mantissa)
             tokens[path, TOKEN_EXPONENT] = exponent
             tokens[path, TOKEN_FORM] = form
     return at
@@ -244,9 +246,9 @@ def _read_name(
     if stop < 0:
         return -1, hits, onward, seen
     for name in range(len(names)):
-        path = np.int64(names[name, _NAME_PATH])
+        path = signed(names[name, _NAME_PATH])
         if (
-            np.int64(names[name, _NAME_DEPTH]) == depth
+            signed(names[name, _NAME_DEPTH]) == depth
             and tokens[path, _TOKEN_DEPTH] == depth - 1
             and _same_name(buffer, start, stop - start, names, name)
         ):
@@ -287,7 +289,7 @@ def _close_containers(
         at = _skip_space(buffer, at, end)
         if at >= end:
             return -1, depth, arrays
-        byte = np.int64(buffer[at])
+        byte = signed(buffer[at])
         at += 1
         if byte == 44:  # ,
             return _skip_space(buffer, at, end), depth, arrays
@@ -321,8 +323,8 @@ def scan(buffer: Bytes, at: int, end: int, names: UInt64, tokens: Int64) -> bool
     onward = 0
     at = _skip_space(buffer, at, end)
     while 0 <= at < end:
-        byte = np.int64(buffer[at])
-        opened = byte == 123 or byte == 91  # { [
+        byte = signed(buffer[at])
+        opened = byte in (123, 91)  # { [
         if opened:
             if depth == _MAX_DEPTH:
                 return False
@@ -330,7 +332,7 @@ def scan(buffer: Bytes, at: int, end: int, names: UInt64, tokens: Int64) -> bool
             if depth or is_array:
                 _enter(tokens, hits, onward, depth, is_array)
             depth += 1
-            arrays = arrays << 1 | np.int64(is_array)
+            arrays = arrays << 1 | signed(is_array)
             at = _skip_space(buffer, at + 1, end)
             opened = at < end and buffer[at] != byte + 2  # ASCII: { | } and [ \ ]
         else:

@@ -244,7 +244,9 @@ def _fields_of(smoothed: SmoothedColumns) -> tuple[_Fields, Int64]:
     for place, column in enumerate(columns):
         if is_integer[place]:
             integers[place] = column
-        texts.append(number_texts(column[:0] if is_integer[place] else column[written]))
+            texts.append(as_bytes(b""))
+        else:
+            texts.append(number_texts(column[written].astype(np.float64, copy=False)))
     cursor = np.cumsum([0, *map(len, texts[:-1])], dtype=np.int64)
     buffer = as_bytes(np.concatenate(texts))
     return _Fields(labels, label, buffer, is_integer, integers), cursor

@@ -23,6 +23,7 @@ from stream_ewma.payloads.decimal import SHORTEST, nearest_double, read_number
 from stream_ewma.payloads.numerals import number_texts, split_texts
 from stream_ewma.payloads.plain import plain_readings, refuse_key_path
 from stream_ewma.records.columns import RecordColumns
+from stream_ewma.words import signed
 
 UNSURE: Final = 255
 """Status of a row that a kernel leaves to the library; never leaves this package."""
@@ -83,7 +84,7 @@ def _read_texts(
         if length[row] > max_value_bytes:
             status[row] = _TOO_LARGE
             continue
-        at = np.int64(start[row])
+        at = signed(start[row])
         end = at + length[row]
         while at < end and _is_space(buffer[at]):
             at += 1
@@ -132,7 +133,7 @@ class TextDecoder:
                 text.length,
                 status,
             )
-        for row in np.flatnonzero(status == UNSURE):
+        for row in np.flatnonzero(status == UNSURE).tolist():
             status[row], x[row] = read_text(values.item(row) or b"")
         return plain_readings(records, self._options, x, text, status)
 

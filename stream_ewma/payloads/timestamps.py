@@ -12,6 +12,7 @@ import numpy as np
 from stream_ewma.columns import Bytes
 from stream_ewma.jit import inner_kernel
 from stream_ewma.payloads.columns import MAX_TIMESTAMP_MS, TimestampUnit
+from stream_ewma.words import signed
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -71,11 +72,11 @@ def read_epoch(magnitude: np.uint64, negative: bool, unit: EpochUnit) -> tuple[i
     if magnitude > np.uint64(unit.limit):
         return 0, False
     if unit.divisor == 1:
-        ms = np.int64(magnitude) * unit.factor
+        ms = signed(magnitude) * unit.factor
         return -ms if negative else ms, True
     if negative:
         magnitude += np.uint64(unit.divisor - 1)  # round down, away from zero
-    ms = np.int64(magnitude // np.uint64(unit.divisor))
+    ms = signed(magnitude // np.uint64(unit.divisor))
     return -ms if negative else ms, True
 
 
@@ -84,7 +85,7 @@ def _digits(buffer: Bytes, at: int, count: int) -> int:
     """The number that `count` digits make; negative where one is none."""
     number = 0
     for i in range(at, at + count):
-        digit = np.int64(buffer[i]) - 48
+        digit = signed(buffer[i]) - 48
         if digit < 0 or digit > 9:
             return -1
         number = number * 10 + digit
@@ -121,7 +122,7 @@ def _month_length(year: int, month: int) -> int:
 
 @inner_kernel
 def _offset_minutes(buffer: Bytes, at: int, end: int) -> tuple[int, bool]:
-    """Minutes east of UTC of the `Z`, `z` or `+-HH:MM` that fills [at, end), and whether it is one."""
+    """Minutes east of UTC of the `Z`, `z` or `+-HH:MM` filling [at, end), and whether it is one."""
     if end - at == 1:
         return 0, buffer[at] == 90 or buffer[at] == 122  # Z z
     if end - at != 6 or buffer[at + 3] != 58:  # :
@@ -141,7 +142,7 @@ def _fraction_ms(buffer: Bytes, at: int, end: int) -> tuple[int, int]:
     ms = 0
     weight = 100
     while at < end and 48 <= buffer[at] <= 57:
-        ms += weight * (np.int64(buffer[at]) - 48)
+        ms += weight * (signed(buffer[at]) - 48)
         weight //= 10
         at += 1
     return ms, at
@@ -163,11 +164,13 @@ def read_rfc3339(buffer: Bytes, at: int, end: int) -> tuple[int, bool]:
     hour = _digits(buffer, at + 11, 2)
     minute = _digits(buffer, at + 14, 2)
     second = _digits(buffer, at + 17, 2)
-    if (buffer[at + 4] != 45) | (buffer[at + 7] != 45):  # -
-        return 0, False
-    if (buffer[at + 13] != 58) | (buffer[at + 16] != 58):  # :
-        return 0, False
-    if buffer[at + 10] != 84 and buffer[at + 10] != 116 and buffer[at + 10] != 32:  # T t space
+    if (
+        buffer[at + 4] != 45  # -
+        or buffer[at + 7] != 45
+        or buffer[at + 10] not in (84, 116, 32)  # T t space
+        or buffer[at + 13] != 58  # :
+        or buffer[at + 16] != 58
+    ):
         return 0, False
     if year < 1 or month < 1 or month > 12 or day < 1 or day > _month_length(year, month):
         return 0, False
