@@ -29,8 +29,8 @@ def test_a_broker_restart_under_load_loses_nothing_and_breaks_no_value(make_job,
     service.stop()
     outputs = job.cluster.read(job.output)
 
-    # The one member never lost its partitions, and its producer is idempotent.
-    assert_same(outputs, sent)
+    # A batch whose answer was lost for long is sent by a new producer: it may be there twice.
+    assert_same(without_repeats(outputs), sent)
 
 
 def test_a_broker_frozen_for_longer_than_the_session_loses_nothing(make_job, own_broker):
@@ -137,8 +137,8 @@ def test_no_broker_at_all_is_one_clear_line_and_exit_code_69(make_job):
     service = make_job(settings={"kafka": nowhere}).launch()
 
     assert service.wait_exit() == 69
-    (line,) = [line for line in service.log.splitlines() if "127.0.0.1:9" in line]
-    assert "broker" in line
+    _started, line = service.log.splitlines()
+    assert "127.0.0.1:9: no broker answers" in line
 
 
 def job_on(make_job, own_broker, **sections):
@@ -150,6 +150,14 @@ def job_on(make_job, own_broker, **sections):
 
 def identity(message):
     return (message.partition, message.key, message.timestamp - EPOCH_MS)
+
+
+def without_repeats(outputs):
+    """Keep the first of each output, and insist that its repeats are equal to the last bit."""
+    first = {}
+    for each in outputs:
+        assert first.setdefault(identity(each), each) == each
+    return list(first.values())
 
 
 def assert_same(outputs, sent):

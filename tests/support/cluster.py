@@ -126,7 +126,7 @@ class Cluster:
                 "bootstrap.servers": self.bootstrap,
                 "enable.idempotence": True,
                 "linger.ms": 20,
-                "log_level": 3,
+                "log_level": 0,
                 "queue.buffering.max.messages": 10_000_000,
             }
             | dotted
