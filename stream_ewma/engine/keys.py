@@ -48,7 +48,7 @@ def _same_key(
         at += WORD
     rest = (_ONE << np.uint64(8 * (length - at))) - _ONE
     different = word_at(buffer, start + at) ^ word_at(arena, key_start + at)
-    return different & rest == _EMPTY
+    return bool(different & rest == _EMPTY)
 
 
 @inner_kernel

@@ -4,10 +4,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from stream_ewma.engine.task import TaskConfig
 from stream_ewma.kafka import topics
 from stream_ewma.kafka.connect import wait_for_broker
 from stream_ewma.service.config import task_config
-from stream_ewma.service.warm import warm_up
+from stream_ewma.service.warm import warm
 from stream_ewma.service.worker import Worker
 from stream_ewma.settings import Settings
 
@@ -24,19 +25,23 @@ async def run_service(
 
     Args:
         settings: everything.
-        stop: set it to finish, deliver, commit and leave the group.
+        stop: set it to finish, deliver, commit and leave the group; at the start, to give up.
         on_ready: called once, when the first assignment is being worked on.
 
     Raises:
         StreamEwmaError: the service cannot start or go on; its class says what to do.
     """
     config = task_config(settings)
-    warming = asyncio.ensure_future(asyncio.to_thread(warm_up, config))
+    starting = asyncio.ensure_future(_prepare(settings, config))
+    stopped = asyncio.ensure_future(stop.wait())
     try:
-        await wait_for_broker(settings)
-        await topics.verify(settings)
+        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            return
+        await starting
     finally:
-        await warming
+        starting.cancel()
+        stopped.cancel()
     worker = Worker(settings, config, on_ready)
     await worker.run(stop)
     counted = worker.counters
@@ -47,3 +52,14 @@ async def run_service(
         counted.rejected.total(),
         counted.skipped.total(),
     )
+
+
+async def _prepare(settings: Settings, config: TaskConfig) -> None:
+    """Compile or load the kernels while the brokers are asked whether all is in place."""
+    warming = asyncio.ensure_future(warm(config))
+    try:
+        await wait_for_broker(settings)
+        await topics.verify(settings)
+        await warming
+    finally:
+        warming.cancel()

@@ -1,6 +1,9 @@
 """Loading the compiled kernels before the first record arrives (`python -m` compiles them all)."""
 
+import asyncio
 import struct
+import threading
+from contextlib import suppress
 from itertools import product
 from typing import get_args
 
@@ -46,6 +49,36 @@ def warm_up(config: TaskConfig) -> None:
     task = PartitionTask("warm-up", 0, 0, config, (0, 0))
     for batch in task.process(split_runs(data)).batches:
         batch.encoded.to_bytes(-1, -1, -1, False)
+
+
+async def warm(config: TaskConfig) -> None:
+    """Run `warm_up` beside the event loop; whoever stops waiting need not wait for its end.
+
+    The first start compiles for many seconds and cannot be interrupted: a daemon thread, which
+    does not keep the process from ending.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def report(error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    def work() -> None:
+        error: BaseException | None = None
+        try:
+            warm_up(config)
+        except BaseException as raised:  # noqa: BLE001  it is raised where it is awaited
+            error = raised
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(report, error)
+
+    threading.Thread(target=work, name="stream-ewma-warm-up", daemon=True).start()
+    await done
 
 
 def main() -> None:
