@@ -4,6 +4,7 @@ The kernels read epoch integers and the strict form of RFC 3339; other ISO 8601 
 is left to Python's datetime. Both round down to the millisecond.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -14,6 +15,12 @@ from stream_ewma.jit import inner_kernel
 from stream_ewma.payloads.columns import MAX_TIMESTAMP_MS, TimestampUnit
 from stream_ewma.words import signed
 
+# datetime alone is too lenient: it takes 12:30.5 for 12:30:00.5, any separator before the time,
+# and in newer versions 24:00.
+_MOMENT: Final = re.compile(
+    r"[\dW-]+[Tt ](?:[01]\d|2[0-3])(?::?\d\d(?::?\d\d(?:[.,]\d+)?)?)?(?:[Zz]|[+-]\d\d(?::?[0-5]\d)?)",
+    re.ASCII,
+)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _DATE_AND_TIME: Final = 19
@@ -55,13 +62,11 @@ def epoch_ms(number: int, unit: EpochUnit) -> int | None:
 
 def text_ms(text: str) -> int | None:
     """Milliseconds of an ISO 8601 date and time; None where it is none or has no UTC offset."""
-    if text.endswith("z"):  # RFC 3339 allows it, datetime does not
-        text = text[:-1] + "Z"
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+    if not _MOMENT.fullmatch(text):
         return None
-    if moment.tzinfo is None:
+    try:
+        moment = datetime.fromisoformat(text.upper())  # RFC 3339 allows z, datetime does not
+    except ValueError:
         return None
     return (moment - _EPOCH) // _MILLISECOND
 

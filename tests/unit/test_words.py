@@ -1,0 +1,44 @@
+"""Words of eight bytes, at and beyond the end of their array."""
+
+import numpy as np
+import pytest
+
+from stream_ewma.columns import as_bytes
+from stream_ewma.jit import kernel
+from stream_ewma.words import put_word, signed, trailing_zeros, word_at
+
+
+@kernel
+def zeros_of(word):
+    return trailing_zeros(word)
+
+
+@pytest.mark.parametrize("at", range(12))
+def test_a_word_has_zeros_beyond_the_end(at):
+    data = bytes(range(1, 12))
+    expected = int.from_bytes(data[at : at + 8], "little")
+    assert int(word_at(as_bytes(data), at)) == expected
+
+
+@pytest.mark.parametrize("at", range(12))
+def test_a_word_is_written_as_far_as_there_is_room(at):
+    target = np.full(11, 0xEE, np.uint8)
+    put_word(target, at, np.uint64(0x0807060504030201))
+    expected = bytearray(b"\xee" * 11)
+    expected[at : at + 8] = bytes(range(1, 9))
+    assert target.tobytes() == bytes(expected[:11])
+
+
+@pytest.mark.parametrize("bit", [0, 1, 31, 32, 63])
+def test_trailing_zeros(bit):
+    assert zeros_of(np.uint64(1 << bit)) == bit
+    assert zeros_of(np.uint64((1 << 63) | (1 << bit))) == bit
+
+
+def test_zero_has_64_trailing_zeros():
+    assert zeros_of(np.uint64(0)) == 64
+
+
+def test_signed_wraps_around():
+    assert signed(np.uint64(2**64 - 5)) == -5
+    assert signed(np.uint8(255)) == 255
