@@ -15,7 +15,10 @@ from stream_ewma.service.counters import Counters
 from stream_ewma.settings import Settings
 
 _MOST_WAITING_BYTES = 4 << 20
+# A step's columns: large enough to spread the cost of its calls, small enough for steady progress.
+# Compressed bytes say little of the size of the columns, hence the second bound.
 _MOST_STEP_BYTES = 4 << 20
+_MOST_STEP_RECORDS = 65_536
 
 
 class Pipeline:
@@ -90,7 +93,7 @@ class Pipeline:
         if not self._active or self.parked:
             return
         self._waiting.extend(runs)
-        self._waiting_bytes += sum(run.end - run.start for run in runs)
+        self._waiting_bytes += _size(runs)
         self._arrived.set()
 
     async def halt(self) -> None:
@@ -123,29 +126,36 @@ class Pipeline:
                 self._idle.clear()
                 try:
                     step = await loop.run_in_executor(self._threads, self._task.process, runs)
-                    self._finish(step)
+                    self._finish(step, runs)
                 finally:
                     self._idle.set()
 
     def _take(self) -> list[BatchRun]:
         """The next runs, as many as make one good set of columns."""
         runs: list[BatchRun] = []
-        size = 0
-        while self._waiting and (not runs or size < _MOST_STEP_BYTES):
-            run = self._waiting.popleft()
+        size = records = 0
+        while self._waiting:
+            run = self._waiting[0]
             size += run.end - run.start
-            runs.append(run)
-        self._waiting_bytes -= size
+            records += run.record_count
+            if runs and (size > _MOST_STEP_BYTES or records > _MOST_STEP_RECORDS):
+                break
+            runs.append(self._waiting.popleft())
+        self._waiting_bytes -= _size(runs)
         self._on_room()
         return runs
 
-    def _finish(self, step: Step) -> None:
+    def _finish(self, step: Step, runs: list[BatchRun]) -> None:
         self._counters.add(step)
         self.delivery.publish(step.batches, step.next_offset)
         if step.unreadable is not None:
             self.parked = True
             self._waiting.clear()
             self._waiting_bytes = 0
+        elif step.next_offset < runs[-1].next_offset and self._active:
+            # Compressed batches can unfold to more than one step may hold: the rest comes next.
+            self._waiting.extendleft(reversed(runs))
+            self._waiting_bytes += _size(runs)
         self._on_step(self.partition, step)
 
     def _refused(self, batch: OutgoingBatch) -> list[OutgoingBatch]:
@@ -160,3 +170,7 @@ class Pipeline:
 
     def _count_resend(self) -> None:
         self._counters.resends += 1
+
+
+def _size(runs: list[BatchRun]) -> int:
+    return sum(run.end - run.start for run in runs)

@@ -10,9 +10,9 @@ from stream_ewma.engine.outgoing import Destination
 from stream_ewma.engine.task import PartitionTask, Step, TaskConfig
 from stream_ewma.payloads import decoder, encoder
 from stream_ewma.payloads.columns import ReadingOptions
+from stream_ewma.records.fetched import split_runs
 from stream_ewma.smoothing.parameters import Factor, KeyRules
-
-from ..support.batches import NOW_MS, Published, Record, published, runs_of
+from tests.support.batches import NOW_MS, Published, Record, published, read, runs_of
 
 OPTIONS = ReadingOptions()
 
@@ -283,8 +283,6 @@ def test_an_unreadable_batch_parks_the_partition_after_what_is_before_it() -> No
     bad = runs_of([Record(b"k", b"2")], 8)[0]
     damaged = bytearray(bad.data)
     damaged[-2] ^= 0x40
-    from stream_ewma.records.fetched import split_runs
-
     step = task().process([*good, *split_runs(bytes(damaged))])
 
     assert step.unreadable is not None
@@ -316,10 +314,8 @@ def test_a_refused_batch_is_halved_down_to_the_record() -> None:
             order.append(piece)
 
     assert [int(piece.source().offset[0]) for piece in order] == [20, 21, 22, 23, 24]
-    (letter,) = [b for b in partition.refused(order[3])]
+    (letter,) = partition.refused(order[3])
     assert letter.destination is Destination.DEAD_LETTERS
-    from ..support.batches import read
-
     (record,) = read(letter.encoded.to_bytes(-1, -1, -1, False))
     assert (record.key, record.value) == (b"k3", b"3")
     assert record.headers["__stream_ewma.errors.reason"] == b"output_refused"
