@@ -1,0 +1,166 @@
+"""A partition's pipeline: what it takes, what it leaves, and what it takes up again."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+import pytest
+
+from stream_ewma.engine.dead_letters import Reason
+from stream_ewma.engine.outgoing import OutgoingBatch
+from stream_ewma.engine.task import Step
+from stream_ewma.errors import FatalError
+from stream_ewma.kafka.consumer import Partition
+from stream_ewma.records.fetched import BatchRun
+from stream_ewma.records.reader import Unreadable
+from stream_ewma.service.counters import Counters
+from stream_ewma.service.pipeline import Pipeline
+from stream_ewma.settings import load_settings
+from tests.support.batches import Record, runs_of
+
+PARTITION = Partition("readings", 0)
+
+
+class Engine:
+    """Stands in for the partition's task: notes what it is given, covers as much as it is told."""
+
+    def __init__(self, covers: Sequence[int] = (), *, unreadable: bool = False) -> None:
+        self.position = 0
+        self.seen: list[list[int]] = []
+        self._covers = list(covers)
+        self._unreadable = unreadable
+
+    def process(self, runs: Sequence[BatchRun]) -> Step:
+        self.seen.append([run.base_offset for run in runs])
+        self.position = self._covers.pop(0) if self._covers else runs[-1].next_offset
+        bad = Unreadable(self.position, "damaged") if self._unreadable else None
+        return Step([], self.position, 0, 0, {Reason.DECODE: 1}, {}, bad, None)
+
+    def refused(self, batch: OutgoingBatch) -> list[OutgoingBatch]:
+        return [batch]
+
+
+def pipeline(engine: Engine, on_error: str = "dlq") -> Pipeline:
+    settings = load_settings(
+        overrides={
+            "input.topics": ["readings"],
+            "smoothing.alpha": 0.5,
+            "dead_letters.on_error": on_error,
+        },
+        env={},
+    )
+    return Pipeline(
+        settings,
+        PARTITION,
+        engine,  # type: ignore[arg-type]
+        ThreadPoolExecutor(1),
+        Counters(),
+        lambda: None,
+        lambda _partition, _step: None,
+    )
+
+
+@asynccontextmanager
+async def running(subject: Pipeline) -> AsyncIterator[None]:
+    subject.begin()
+    work = asyncio.create_task(subject.run())
+    try:
+        yield
+    finally:
+        work.cancel()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110  what is waited for sets no event
+            await asyncio.sleep(0.001)
+
+
+def run(first_offset: int, records: int = 2) -> BatchRun:
+    (made,) = runs_of([Record(b"k", b"1")] * records, first_offset)
+    return made
+
+
+async def test_what_a_step_left_over_comes_before_what_follows() -> None:
+    engine = Engine(covers=[3, 4, 6])
+    subject = pipeline(engine)
+    async with running(subject):
+        subject.feed([run(0), run(2)])
+        await until(lambda: engine.position == 4)
+        subject.feed([run(4)])
+        await until(lambda: engine.position == 6)
+
+    assert engine.seen == [[0, 2], [0, 2], [4]]
+
+
+async def test_runs_fed_after_a_halt_are_dropped() -> None:
+    engine = Engine()
+    subject = pipeline(engine)
+    async with running(subject):
+        await subject.settle()
+        subject.feed([run(0)])
+        subject.begin()
+        subject.feed([run(7)])
+        await until(lambda: engine.seen)
+
+    assert engine.seen == [[7]]
+
+
+async def test_an_unreadable_batch_parks_the_partition() -> None:
+    engine = Engine(unreadable=True)
+    subject = pipeline(engine)
+    async with running(subject):
+        subject.feed([run(0)])
+        await until(lambda: subject.parked)
+        subject.feed([run(2)])
+
+    assert not subject.wants_more
+    assert engine.seen == [[0]]
+
+
+async def test_a_step_is_bounded_by_its_records() -> None:
+    engine = Engine()
+    subject = pipeline(engine)
+    subject.begin()
+    subject.feed([run(0, 40_000), run(40_000, 30_000), run(70_000, 10)])
+    async with running(subject):
+        await until(lambda: engine.position == 70_010)
+
+    assert engine.seen == [[0], [40_000, 70_000]]
+
+
+async def test_a_full_queue_wants_no_more() -> None:
+    subject = pipeline(Engine())
+    subject.begin()
+    assert subject.wants_more
+
+    subject.feed([run(0, 400_000)])
+
+    assert not subject.wants_more
+
+
+@pytest.mark.parametrize(("on_error", "expected"), [("dlq", 1), ("skip", 0)])
+async def test_a_refused_record_is_counted_and_replaced(on_error: str, expected: int) -> None:
+    subject = pipeline(Engine(), on_error)
+    batch = _one_record()
+
+    assert len(subject._refused(batch)) == expected
+    assert subject._counters.rejected == {"output_refused": 1}
+
+
+async def test_a_refused_record_can_stop_the_service() -> None:
+    with pytest.raises(FatalError, match=r"readings-0@5: the broker refused"):
+        pipeline(Engine(), "fail")._refused(_one_record())
+
+
+def _one_record() -> OutgoingBatch:
+    from stream_ewma.engine.outgoing import dead_letters
+    from stream_ewma.records.compression import Compression
+    from stream_ewma.records.reader import decode
+
+    records = decode(runs_of([Record(b"k", b"1")], 5), 0).records
+    (batch,) = dead_letters(
+        records, [Reason.DECODE], "readings", 0, max_batch_bytes=1000, compression=Compression.NONE
+    ).batches()
+    return batch
