@@ -39,6 +39,9 @@ class RealBroker:
     Attributes:
         bootstrap: `host:port` of the plain listener.
         secure_bootstrap: `localhost:port` of the TLS + SCRAM listener ("" unless `secure`).
+        wrong_name_bootstrap: the same listener under a name its certificate does not hold.
+        proxied_bootstrap: where a proxy may listen; clients that start there stay behind it.
+        behind_proxy: where that proxy must connect to.
         certificates: the files a TLS client needs (None unless `secure`).
         folder: everything of this broker; `data` below it holds the logs of the topics.
     """
@@ -58,16 +61,22 @@ class RealBroker:
         self._process: subprocess.Popen[bytes] | None = None
         self.folder = Path(tempfile.mkdtemp(prefix="stream-ewma-kafka-"))
         self.log_file = self.folder / "broker.log"
-        plain, controller, tls = free_ports(3)
+        plain, controller, tls, behind, proxy = free_ports(5)
         self.bootstrap = f"127.0.0.1:{plain}"
         self.secure_bootstrap = f"localhost:{tls}" if secure else ""
         self.wrong_name_bootstrap = f"127.0.0.1:{tls}" if secure else ""
+        self.proxied_bootstrap = f"127.0.0.1:{proxy}"
+        self.behind_proxy = f"127.0.0.1:{behind}"
         self.certificates: Certificates | None = make_certificates(self.folder) if secure else None
         self._properties = self.folder / "server.properties"
-        listeners = {"PLAINTEXT": self.bootstrap, "CONTROLLER": f"127.0.0.1:{controller}"}
+        listeners = {
+            "PLAINTEXT": (plain, self.bootstrap),
+            "CONTROLLER": (controller, f"127.0.0.1:{controller}"),
+            "PROXIED": (behind, self.proxied_bootstrap),
+        }
         wanted = server_properties(self.folder / "data")
         if self.certificates is not None:
-            listeners["TLS"] = self.secure_bootstrap
+            listeners["TLS"] = (tls, self.secure_bootstrap)
             wanted |= secure_properties(self.certificates)
         wanted |= listener_properties(listeners) | dict(settings or {})
         self._properties.write_text("".join(f"{name}={text}\n" for name, text in wanted.items()))
@@ -241,18 +250,20 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def listener_properties(listeners: Mapping[str, str]) -> dict[str, str]:
-    """Return where the broker listens and what it tells clients, by listener name."""
-    for_clients = {name: where for name, where in listeners.items() if name != "CONTROLLER"}
+def listener_properties(listeners: Mapping[str, tuple[int, str]]) -> dict[str, str]:
+    """Return where the broker listens and the address it tells clients, by listener name."""
+    protocols = {"TLS": "SASL_SSL"}
     return {
-        "listeners": ",".join(
-            f"{name}://127.0.0.1:{where.rpartition(':')[2]}" for name, where in listeners.items()
+        "listeners": ",".join(f"{name}://127.0.0.1:{at}" for name, (at, _) in listeners.items()),
+        "advertised.listeners": ",".join(
+            f"{name}://{told}" for name, (_, told) in listeners.items() if name != "CONTROLLER"
         ),
-        "advertised.listeners": ",".join(f"{name}://{at}" for name, at in for_clients.items()),
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SASL_SSL",
+        "listener.security.protocol.map": ",".join(
+            f"{name}:{protocols.get(name, 'PLAINTEXT')}" for name in listeners
+        ),
         "inter.broker.listener.name": "PLAINTEXT",
         "controller.listener.names": "CONTROLLER",
-        "controller.quorum.voters": f"1@{listeners['CONTROLLER']}",
+        "controller.quorum.voters": f"1@{listeners['CONTROLLER'][1]}",
     }
 
 
