@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from stream_ewma.columns import NULL, Bytes, Int32, Int64, Spans, UInt8, as_bytes
+from stream_ewma.columns import NULL, Bytes, Float64, Int32, Int64, Spans, UInt8, as_bytes
 from stream_ewma.jit import inner_kernel, kernel
 from stream_ewma.payloads.columns import Kind, SmoothedColumns
 from stream_ewma.payloads.numerals import (
@@ -237,19 +237,17 @@ def _fields_of(smoothed: SmoothedColumns) -> tuple[_Fields, Int64]:
     labels, label = _labels(list(smoothed.outputs))
     unwritten = (smoothed.x_text.length == 0) & (smoothed.kind == Kind.SMOOTHED)
     written = smoothed.kind != Kind.TOMBSTONE
-    texts = [number_texts(smoothed.x[unwritten])]
+    rows = slice(None) if written.all() else written  # a slice copies nothing
     columns = list(smoothed.outputs.values())
     is_integer = np.array([column.dtype.kind == "i" for column in columns], np.uint8)
     integers = np.empty((len(columns), len(smoothed)), np.int64)
+    to_text: list[Float64 | Int64] = [smoothed.x[unwritten]]
     for place, column in enumerate(columns):
         if is_integer[place]:
             integers[place] = column
-            texts.append(as_bytes(b""))
-        else:
-            texts.append(number_texts(column[written].astype(np.float64, copy=False)))
-    cursor = np.cumsum([0, *map(len, texts[:-1])], dtype=np.int64)
-    buffer = as_bytes(np.concatenate(texts))
-    return _Fields(labels, label, buffer, is_integer, integers), cursor
+        to_text.append(column[:0] if is_integer[place] else column[rows])
+    texts, cursor = number_texts(to_text)
+    return _Fields(labels, label, texts, is_integer, integers), cursor
 
 
 def _room(rows: _Rows, fields: _Fields) -> int:

@@ -4,12 +4,13 @@ orjson writes the fewest digits that read back to the same double. It holds the 
 meanwhile, so it is given a bounded number of rows at once.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import orjson
 
-from stream_ewma.columns import Bytes, Float64, Int32, as_bytes
+from stream_ewma.columns import Bytes, Float64, Int32, Int64, as_bytes
 from stream_ewma.jit import inner_kernel, kernel
 from stream_ewma.words import WORD, put_word, trailing_zeros, word_at
 
@@ -21,18 +22,27 @@ _EACH_2C: Final = np.uint64(0x2C2C2C2C2C2C2C2C)
 _EACH_5D: Final = np.uint64(0x5D5D5D5D5D5D5D5D)
 _EACH_30: Final = np.uint64(0x3030303030303030)
 _EACH_80: Final = np.uint64(0x8080808080808080)
-_EIGHT_DIGITS: Final = 100_000_000
+_TEN_THOUSAND: Final = np.uint64(10_000)
+_EIGHT_DIGITS: Final = np.uint64(100_000_000)
 
 
-def number_texts(column: Float64) -> Bytes:
-    """The texts of all numbers, `[21.5,22.0][-0.1]`: a JSON array for each chunk of rows."""
-    column = np.ascontiguousarray(column)
-    return as_bytes(
-        b"".join(
-            orjson.dumps(column[row : row + _CHUNK_ROWS], option=orjson.OPT_SERIALIZE_NUMPY)
-            for row in range(0, len(column), _CHUNK_ROWS)
-        )
-    )
+def number_texts(columns: Sequence[Float64 | Int64]) -> tuple[Bytes, Int64]:
+    """The texts of all numbers: `[21.5,22.0][-0.1]`, a JSON array for each chunk of rows.
+
+    Returns:
+        The texts of all columns, one column after another, and where each column's begin.
+    """
+    chunks: list[bytes] = []
+    begin = np.zeros(len(columns), np.int64)
+    end = 0
+    for place, column in enumerate(columns):
+        begin[place] = end
+        whole = np.ascontiguousarray(column, np.float64)
+        for row in range(0, len(whole), _CHUNK_ROWS):
+            part = whole[row : row + _CHUNK_ROWS]
+            chunks.append(orjson.dumps(part, option=orjson.OPT_SERIALIZE_NUMPY))
+            end += len(chunks[-1])
+    return as_bytes(b"".join(chunks)), begin
 
 
 @inner_kernel
@@ -89,18 +99,20 @@ def append_bytes(target: Bytes, at: int, source: Bytes, start: int, length: int)
     Returns:
         The position after the copy.
     """
-    for i in range(0, length, WORD):
+    put_word(target, at, word_at(source, start))
+    for i in range(WORD, length, WORD):
         put_word(target, at + i, word_at(source, start + i))
     return at + length
 
 
 @inner_kernel
-def _digit_word(number: int) -> np.uint64:
+def _digit_word(number: np.uint64) -> np.uint64:
     """Eight decimal digits, as bytes 0 to 9, the first one lowest.
 
     Fours, then twos, then ones are split by multiplication with a reciprocal, all side by side.
     """
-    fours = np.uint64(number // 10_000) | np.uint64(number % 10_000) << np.uint64(32)
+    upper = number // _TEN_THOUSAND
+    fours = upper | (number - upper * _TEN_THOUSAND) << np.uint64(32)
     upper = ((fours * np.uint64(10_486)) >> np.uint64(20)) & np.uint64(0x0000007F0000007F)
     twos = upper | (fours - np.uint64(100) * upper) << np.uint64(16)
     tens = ((twos * np.uint64(103)) >> np.uint64(10)) & np.uint64(0x000F000F000F000F)
@@ -108,7 +120,7 @@ def _digit_word(number: int) -> np.uint64:
 
 
 @inner_kernel
-def _append_first_digits(target: Bytes, at: int, number: int) -> int:
+def _append_first_digits(target: Bytes, at: int, number: np.uint64) -> int:
     """Write a number below 10^8 without leading zeros."""
     digits = _digit_word(number)
     zeros = min(trailing_zeros(digits) >> 3, WORD - 1)
@@ -127,14 +139,17 @@ def append_integer(target: Bytes, at: int, number: int) -> int:
         target[at] = 45  # -
         at += 1
         number = -number
-    if number < _EIGHT_DIGITS:
-        return _append_first_digits(target, at, number)
-    upper = number // _EIGHT_DIGITS
+    whole = np.uint64(number)
+    if whole < _EIGHT_DIGITS:
+        return _append_first_digits(target, at, whole)
+    upper = whole // _EIGHT_DIGITS
+    lower = whole - upper * _EIGHT_DIGITS
     if upper < _EIGHT_DIGITS:
         at = _append_first_digits(target, at, upper)
     else:
-        at = _append_first_digits(target, at, upper // _EIGHT_DIGITS)
-        put_word(target, at, _digit_word(upper % _EIGHT_DIGITS) | _EACH_30)
+        first = upper // _EIGHT_DIGITS
+        at = _append_first_digits(target, at, first)
+        put_word(target, at, _digit_word(upper - first * _EIGHT_DIGITS) | _EACH_30)
         at += WORD
-    put_word(target, at, _digit_word(number % _EIGHT_DIGITS) | _EACH_30)
+    put_word(target, at, _digit_word(lower) | _EACH_30)
     return at + WORD

@@ -144,7 +144,7 @@ class TextEncoder:
     def encode(self, smoothed: SmoothedColumns) -> Spans:
         """The values of the output records, `NULL` for tombstones."""
         first = next(iter(smoothed.outputs.values()))
-        texts = number_texts(first.astype(np.float64, copy=False))
+        texts, _ = number_texts([first])
         start = np.empty(len(smoothed), np.int32)
         length = np.empty(len(smoothed), np.int32)
         with np.errstate(over="ignore"):  # interpreted kernels wrap around on purpose

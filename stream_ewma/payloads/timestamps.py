@@ -18,7 +18,8 @@ from stream_ewma.words import signed
 # datetime alone is too lenient: it takes 12:30.5 for 12:30:00.5, any separator before the time,
 # and in newer versions 24:00.
 _MOMENT: Final = re.compile(
-    r"[\dW-]+[Tt ](?:[01]\d|2[0-3])(?::?\d\d(?::?\d\d(?:[.,]\d+)?)?)?(?:[Zz]|[+-]\d\d(?::?[0-5]\d)?)",
+    r"[\dW-]+[Tt ](?:[01]\d|2[0-3])(?::?\d\d(?::?\d\d(?:[.,]\d+)?)?)?"
+    r"(?:[Zz]|[+-]\d\d(?::?[0-5]\d)?)",
     re.ASCII,
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -284,3 +284,32 @@ def test_more_names_than_the_kernel_has_bits_for_are_refused():
     with pytest.raises(SettingsError, match="at most 62"):
         decoder("json", ReadingOptions(value_path=".".join("a" * 62)))
     decoder("json", ReadingOptions(value_path=".".join("a" * 61)))
+
+
+@pytest.mark.parametrize("lead", range(0x80, 0x100))
+def test_utf_8_is_judged_as_python_does(lead):
+    """Every lead byte with the bytes around the limits of what may follow it."""
+    edges = (0x00, 0x22, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xFF)
+    tails = [b"", *(bytes([byte]) + rest for byte in edges for rest in (b"", b"\x80", b"\x80\xbf"))]
+    values = [b'{"a":"' + bytes([lead]) + tail + b'","value":1.5}' for tail in tails]
+    readings = decoder("json", ReadingOptions()).decode(records_of(values))
+    for value, status in zip(values, readings.status, strict=True):
+        text = value.decode(errors="replace")
+        sound = "\ufffd" not in text and "\x00" not in text and text.count('"') == 6
+        assert status == (Status.OK if sound else Status.DECODE), value
+
+
+@pytest.mark.parametrize("text", ["\u00b5m", "\u20ac", "\U0001f321", "\U0010ffff", "\ud7ff\ue000"])
+def test_text_in_any_script_needs_no_library(no_library, text):
+    status, x, _ = read(('{"unit":"' + text + '","value":1.5}').encode())
+    assert (status, x) == (Status.OK, 1.5)
+
+
+def test_a_string_cut_off_within_a_character_cannot_be_decoded():
+    for end in range(1, 5):
+        assert read(b'{"a":"' + "\U0001f321".encode()[:end])[0] == Status.DECODE
+
+
+def test_the_library_too_leaves_an_event_time_alone_that_is_not_wanted():
+    options = ReadingOptions(timestamp_path=None)
+    assert read(b'{"\\u0061":1,"value":1,"timestamp":5}', options) == (Status.OK, 1.0, RECORD_TIME)
