@@ -15,6 +15,7 @@ from stream_ewma import __version__
 from stream_ewma.errors import DrainError, StreamEwmaError
 from stream_ewma.service import logs
 from stream_ewma.service.app import run_service
+from stream_ewma.service.memory import keep_freed_memory
 from stream_ewma.settings import Settings
 
 _log = logging.getLogger("stream_ewma.run")
@@ -28,6 +29,7 @@ def run(settings: Settings) -> int:
     Raises:
         StreamEwmaError: the service cannot start or go on.
     """
+    keep_freed_memory()
     logs.set_up(settings.log.level)
     _log.info(
         "stream-ewma %s: %s -> %s, group %s, brokers %s",
