@@ -66,9 +66,15 @@ class Proxy:
             back.close()
             return
         asked: dict[int, int] = {}
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self._requests(client, forth, asked))
-            both.create_task(self._answers(broker, back, asked))
+        try:
+            await asyncio.gather(
+                self._requests(client, forth, asked), self._answers(broker, back, asked)
+            )
+        except asyncio.CancelledError:
+            pass  # the proxy ends before its clients
+        finally:
+            back.close()
+            forth.close()
 
     async def _requests(
         self, client: asyncio.StreamReader, forth: asyncio.StreamWriter, asked: dict[int, int]
