@@ -49,9 +49,6 @@ class Outgoing:
     max_batch_bytes: int
     compression: Compression
 
-    def __len__(self) -> int:
-        return len(self.timestamp)
-
     def take(self, rows: Int64) -> "Outgoing":
         """The records at `rows`."""
         return Outgoing(

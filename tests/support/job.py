@@ -92,9 +92,16 @@ class Job:
         )
 
     def close(self) -> None:
-        """End what still runs, then insist that no process ever wrote a stack trace."""
-        for service in self.services:
-            service.kill()
+        """Stop what still runs, and insist that all ended well and wrote no stack trace."""
+        running = [service for service in self.services if service.process.poll() is None]
+        for service in running:
+            service.process.terminate()
+        try:
+            codes = [service.wait_exit() for service in running]
+        finally:
+            for service in running:
+                service.kill()
+        assert not any(codes), "\n".join(service.log for service in running)
         for service in self.services:
             service.assert_no_traceback()
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_ewma.columns import Spans
-from stream_ewma.engine.keys import NO_SLOT, KeyTable
+from stream_ewma.columns import Spans, as_bytes
+from stream_ewma.engine.keys import NO_SLOT, KeyTable, _find
 
 MANY = 10**9
 
@@ -111,3 +111,24 @@ def test_agrees_with_a_dictionary(batches: list[list[bytes | None]]) -> None:
         assert found(table, batch) == expected
 
     assert len(table) == len(model)
+
+
+@pytest.mark.parametrize(
+    ("other", "key"),
+    [(b"ab", b"abc"), (b"abc", b"abd"), (b"12345678x", b"12345679x"), (b"12345678x", b"12345678y")],
+)
+def test_keys_whose_hashes_agree_are_told_apart_by_their_bytes(other: bytes, key: bytes) -> None:
+    tag = np.uint64(2)
+    index = np.zeros(4, np.uint64)
+    # Both hashes are `tag`: slot 0 holds `other` in the bucket where the search for `key` begins.
+    index[2] = (tag << np.uint64(32)) | np.uint64(1)
+    starts, lengths = np.zeros(1, np.int64), np.array([len(other)], np.int32)
+
+    def find(wanted: bytes) -> tuple[int, int]:
+        slot, bucket = _find(
+            index, tag, as_bytes(wanted), 0, len(wanted), as_bytes(other), starts, lengths
+        )
+        return int(slot), int(bucket)
+
+    assert find(other) == (0, 2)
+    assert find(key) == (NO_SLOT, 3)
