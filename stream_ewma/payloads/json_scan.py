@@ -282,8 +282,8 @@ def _close_containers(
     """After a value: leave the containers that end here, up to and with the next comma.
 
     Returns:
-        The position after the comma and space, the depth and the kinds of the open containers.
-        At depth 0 the position is the end of the text. Position -1: malformed.
+        The position after the comma, or after the outermost value, and the space behind it (-1:
+        malformed), the depth and the kinds of the open containers.
     """
     while depth:
         at = _skip_space(buffer, at, end)
@@ -300,8 +300,7 @@ def _close_containers(
         for path in range(_PATHS if depth else 0):
             if tokens[path, _TOKEN_DEPTH] == depth:
                 tokens[path, _TOKEN_DEPTH] = depth - 1
-    at = _skip_space(buffer, at, end)
-    return (at if at == end else -1), 0, 0
+    return _skip_space(buffer, at, end), 0, 0
 
 
 @inner_kernel

@@ -141,6 +141,29 @@ def test_of_a_name_given_twice_the_last_counts():
     assert read(b'{"a":{"value":1},"a":{}}', nested)[0] == Status.MISSING_VALUE
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(b'{"value":1}', b'{"a":{"value":1}}', b'{"fields":{},"a":{"value":1}}', b'{"fields":1}'),
+        *(
+            b'{"fields":[{"value":1}]}',
+            b'{"fields":{"a":{"value":1}}}',
+            b'[{"fields":{"value":1}}]',
+        ),
+        *(b'{"fields":{"a":{}},"value":1}', b'{"fields":null}', b'{"a":{"fields":{"value":1}}}'),
+    ],
+)
+def test_a_path_is_followed_name_by_name(no_library, value):
+    expected = Status.NOT_NUMERIC if value.startswith(b"[") else Status.MISSING_VALUE
+    assert read(value, ReadingOptions(value_path="fields.value"))[0] == expected
+
+
+def test_what_follows_an_inner_object_is_still_on_the_path(no_library):
+    options = ReadingOptions(value_path="a.value", timestamp_path="a.b.time")
+    value = b'{"a":{"b":{"time":5},"c":[{}],"value":1.5},"b":{}}'
+    assert read(value, options) == (Status.OK, 1.5, 5)
+
+
 def test_an_escaped_name_is_the_same_name():
     assert read(b'{"\\u0076alue":1.5}')[:2] == (Status.OK, 1.5)
 
