@@ -125,7 +125,7 @@ def _write_rows(
     """Write every row's value, one after another.
 
     Args:
-        target: room for all of them and a word more.
+        target: room for all of them.
         rows: what differs from row to row.
         fields: the rest.
         cursor: int64, where in `texts` the next number of x and of each output is; moved on.
@@ -257,4 +257,4 @@ def _room(rows: _Rows, fields: _Fields) -> int:
     keys = int(np.maximum(rows.key_length, 0).sum(dtype=np.int64))
     escaped = int(rows.escaped_length.sum(dtype=np.int64))
     texts = int(rows.text_length.sum(dtype=np.int64))
-    return n * fixed + keys + escaped + texts + len(fields.texts) + WORD
+    return n * fixed + keys + escaped + texts + len(fields.texts)

@@ -105,21 +105,28 @@ def test_arbitrary_bytes_are_read_within_bounds(data, options):
     assert all(isfinite(x) for x in readings.x)
 
 
-@given(st.binary(min_size=1, max_size=60), st.integers(0, 60), st.integers(0, 60))
-def test_a_value_is_read_no_further_than_its_span(data, first, size):
-    """The bytes around a span, quotes and digits among them, make no difference to it."""
-    whole = records_of([data])
-    first = min(first, len(data))
-    part = data[first : first + size]
-    spans = replace(
-        whole.values,
-        start=np.array([first], np.int32),
-        length=np.array([len(part)], np.int32),
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(b"null", b"true", b"false", b"-21.75e10", b"12345678901234567890", b'"abc"'),
+        *(b'{"value":21.75,"timestamp":1767225600123,"key":"pump-7"}', '"\u20ac"'.encode()),
+        *(b'{"timestamp":"2026-01-01T00:00:00.123+01:00","value":null}', b" [ {} , [ ] ] "),
+    ],
+)
+@pytest.mark.parametrize("options", OPTIONS)
+def test_a_value_is_read_no_further_than_its_span(text, options):
+    """Cut off anywhere, with what was cut off still there behind it."""
+    n = len(text)
+    whole = records_of([text] * n)
+    length = np.arange(n, dtype=np.int32)
+    within = decoder("json", options).decode(
+        replace(whole, values=replace(whole.values, length=length))
     )
-    within = decoder("json", ReadingOptions()).decode(replace(whole, values=spans))
-    alone = decoder("json", ReadingOptions()).decode(records_of([part]))
-    assert within.status[0] == alone.status[0]
+    alone = decoder("json", options).decode(records_of([text[:end] for end in range(n)]))
+    assert within.status.tolist() == alone.status.tolist()
     assert bits(within.x) == bits(alone.x)
+    assert within.timestamp.tolist() == alone.timestamp.tolist()
+    assert items(within.keys) == items(alone.keys)
 
 
 @pytest.mark.parametrize("depth", [1, 61, 62, 63, 1024, 1025, 5000])
