@@ -7,11 +7,12 @@ Time, randomness and limits come in as arguments; nothing here waits, logs or kn
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stream_ewma.columns import NULL, Bytes, Int32, Int64, Spans, UInt8, as_bytes
+from stream_ewma.columns import NULL, Bytes, Int64, Spans, UInt8, as_bytes
 from stream_ewma.engine.dead_letters import MESSAGES, REASON_OF_STATUS, Reason, reasons_of
 from stream_ewma.engine.keys import NO_SLOT, KeyTable
 from stream_ewma.engine.outgoing import Destination, Outgoing, OutgoingBatch, dead_letters
@@ -30,6 +31,8 @@ from stream_ewma.records.reader import Unreadable, decode
 from stream_ewma.smoothing.parameters import FactorColumns, KeyRules
 from stream_ewma.smoothing.recursion import Action, FoldResult, Outcome, fold
 from stream_ewma.smoothing.state import KeyedState
+
+_T = TypeVar("_T", bound=np.generic)
 
 _NO_REASON: Final = -1
 _ACTION_OF_NULL: Final = {"skip": Action.IGNORE, "hold": Action.HOLD, "reset": Action.RESET}
@@ -143,6 +146,7 @@ class PartitionTask:
         self.partition = partition
         self.position = position
         self._config = config
+        self._actions = _actions(config)
         self._factors = FactorColumns.of(config.rules.factors)
         self._keys = KeyTable(hash_seed, config.max_keys)
         self._state = KeyedState()
@@ -211,49 +215,42 @@ class PartitionTask:
 
     def _check(self, records: RecordColumns, readings: ReadingColumns) -> Int64:
         """The reason against each row, `_NO_REASON` where there is none: key, value, event time."""
-        reason = _REASON_OF_CODE[readings.status]
-        ok = readings.status == Status.OK
+        reason = _of_status(_REASON_OF_STATUS, readings.status)
         skew = self._config.max_future_skew_ms
         if skew is not None:
             # Against the record's own timestamp, never the clock: a replay must decide alike.
-            ahead = readings.timestamp - records.timestamp > skew
-            reason[ok & ahead & (records.timestamp >= 0)] = Reason.FUTURE_TIMESTAMP
-        reason[readings.keys.length > self._config.max_key_bytes] = Reason.TOO_LARGE
-        reason[readings.keys.length == NULL] = Reason.MISSING_KEY
+            ahead = np.flatnonzero(readings.timestamp - records.timestamp > skew)
+            known = (readings.status[ahead] == Status.OK) & (records.timestamp[ahead] >= 0)
+            reason[ahead[known]] = Reason.FUTURE_TIMESTAMP
+        lengths = readings.keys.length
+        reason[np.flatnonzero(lengths > self._config.max_key_bytes)] = Reason.TOO_LARGE
+        reason[np.flatnonzero(lengths == NULL)] = Reason.MISSING_KEY
         return reason
 
     def _fold(self, readings: ReadingColumns, reason: Int64) -> _Folded:
-        action = self._actions(readings.status)
-        action[reason >= 0] = Action.IGNORE
+        action = _of_status(self._actions, readings.status)
+        action[np.flatnonzero(reason >= 0)] = Action.IGNORE
         # A reset or a hold of a key never seen must not take up a slot.
-        insert: UInt8 = (action == Action.OBSERVE).astype(np.uint8)
+        insert = (action == Action.OBSERVE).view(np.uint8)
         keys = readings.keys
-        if (action == Action.IGNORE).any():
-            length: Int32 = np.where(action == Action.IGNORE, np.int32(NULL), keys.length)
+        ignored = np.flatnonzero(action == Action.IGNORE)
+        if len(ignored):
+            length = keys.length.copy()
+            length[ignored] = NULL
             keys = Spans(keys.buffer, keys.start, length)
         found = self._keys.find(keys, insert)
         self._admit(found.new_from, found.new_to)
-        homeless = found.slots == NO_SLOT
-        if homeless.any():
-            reason[homeless & (action == Action.OBSERVE)] = Reason.TOO_MANY_KEYS
-            action[homeless] = Action.IGNORE
+        homeless = np.flatnonzero(found.slots == NO_SLOT)
+        reason[homeless[action[homeless] == Action.OBSERVE]] = Reason.TOO_MANY_KEYS
+        action[homeless] = Action.IGNORE
         result = fold(
             self._state, self._factors, found.slots, readings.timestamp, readings.x, action
         )
-        reason[result.outcome == Outcome.NOT_FINITE] = Reason.STATE_OVERFLOW
+        reason[np.flatnonzero(result.outcome == Outcome.NOT_FINITE)] = Reason.STATE_OVERFLOW
         emitted = result.outcome == Outcome.EMITTED
         if self._config.on_tombstone == "reset":
             emitted |= (readings.status == Status.TOMBSTONE) & (reason < 0)
         return _Folded(result, np.flatnonzero(emitted), reason)
-
-    def _actions(self, status: UInt8) -> UInt8:
-        on_tombstone = Action.RESET if self._config.on_tombstone == "reset" else Action.IGNORE
-        of_status = np.full(len(Status), Action.IGNORE, np.uint8)
-        of_status[Status.OK] = Action.OBSERVE
-        of_status[Status.NULL] = _ACTION_OF_NULL[self._config.on_null]
-        of_status[Status.TOMBSTONE] = on_tombstone
-        actions: UInt8 = of_status[status]
-        return actions
 
     def _admit(self, first: int, end: int) -> None:
         """Give the slots from `first` to `end` a row and, once for all, their factor."""
@@ -289,7 +286,7 @@ class PartitionTask:
                 readings.timestamp,
                 readings.x,
                 readings.x_text,
-                _KIND_OF_STATUS[readings.status],
+                _of_status(_KIND_OF_STATUS, readings.status),
                 {"ewma": mean, "count": count},
             )
         )
@@ -324,8 +321,9 @@ def _skipped(status: UInt8, folded: _Folded) -> dict[str, int]:
     """Rows left out on purpose, by cause; rejected rows are counted elsewhere."""
     left_out = folded.reason < 0
     left_out[folded.emitted] = False
+    status = status[left_out]
     causes = {SKIPPED_NULL: Status.NULL, SKIPPED_TOMBSTONE: Status.TOMBSTONE}
-    counts = {cause: int((left_out & (status == of)).sum()) for cause, of in causes.items()}
+    counts = {cause: int((status == of).sum()) for cause, of in causes.items()}
     return {cause: count for cause, count in counts.items() if count}
 
 
@@ -334,20 +332,36 @@ def _before(folded: _Folded, row: int) -> _Folded:
     return _Folded(folded.result, folded.emitted[folded.emitted < row], folded.reason[:row])
 
 
-def _reason_of_code() -> Int64:
+def _of_status(table: NDArray[_T], status: UInt8) -> NDArray[_T]:
+    """The entry of `table` for each row's status; nearly always all rows are OK."""
+    if status.any():
+        return table[status]
+    return np.full(len(status), table[Status.OK])
+
+
+def _reasons() -> Int64:
     codes: Int64 = np.full(len(Status), _NO_REASON, np.int64)
     for status, reason in REASON_OF_STATUS.items():
         codes[status] = reason
     return codes
 
 
-def _kind_of_status() -> UInt8:
+def _kinds() -> UInt8:
     kinds: UInt8 = np.full(len(Status), Kind.SMOOTHED, np.uint8)
     kinds[Status.NULL] = Kind.HELD
     kinds[Status.TOMBSTONE] = Kind.TOMBSTONE
     return kinds
 
 
-_REASON_OF_CODE: Final = _reason_of_code()
-_KIND_OF_STATUS: Final = _kind_of_status()
+def _actions(config: TaskConfig) -> UInt8:
+    actions: UInt8 = np.full(len(Status), Action.IGNORE, np.uint8)
+    actions[Status.OK] = Action.OBSERVE
+    actions[Status.NULL] = _ACTION_OF_NULL[config.on_null]
+    if config.on_tombstone == "reset":
+        actions[Status.TOMBSTONE] = Action.RESET
+    return actions
+
+
+_REASON_OF_STATUS: Final = _reasons()
+_KIND_OF_STATUS: Final = _kinds()
 _NOTHING: Final[Bytes] = as_bytes(b"")

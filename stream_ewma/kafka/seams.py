@@ -135,13 +135,13 @@ class FinishedBatch:
         self._encoded = encoded
         self._transactional = transactional
         self._state = (-1, -1, -1)
-        self._buffer: bytes | None = None
+        self._buffer: memoryview | None = None
 
     def _set_producer_state(self, producer_id: int, epoch: int, base_sequence: int) -> None:
         self._state = (producer_id, epoch, base_sequence)
         self._buffer = None
 
-    def _build(self) -> bytes:
+    def _build(self) -> memoryview:
         if self._buffer is None:
             self._buffer = self._encoded.to_bytes(*self._state, self._transactional)
         return self._buffer

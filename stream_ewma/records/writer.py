@@ -36,7 +36,7 @@ class EncodedBatch:
     Attributes:
         first_row: the batch holds the columns' rows from this one on.
         row_count: how many rows.
-        payload: the records' bytes, compressed or not.
+        frame: room for the header, then the records' bytes, compressed or not.
         first_timestamp: ms, of the first row.
         max_timestamp: ms, the latest.
         attributes: as in the batch's header, without the transactional bit.
@@ -44,7 +44,7 @@ class EncodedBatch:
 
     first_row: int
     row_count: int
-    payload: bytes | memoryview
+    frame: memoryview
     first_timestamp: int
     max_timestamp: int
     attributes: int
@@ -57,13 +57,20 @@ class EncodedBatch:
     @property
     def size(self) -> int:
         """Bytes of the whole batch on the wire."""
-        return layout.HEADER_BYTES + len(self.payload)
+        return len(self.frame)
 
     def to_bytes(
         self, producer_id: int, producer_epoch: int, base_sequence: int, is_transactional: bool
-    ) -> bytes:
-        """The batch as it is sent; -1 for all three numbers where the producer has none."""
-        checked = layout.CHECKED_HEADER.pack(
+    ) -> memoryview:
+        """The batch as it is sent; -1 for all three numbers where the producer has none.
+
+        The header is filled in where the batch stands: another call changes what this one
+        answered.
+        """
+        frame = self.frame
+        layout.CHECKED_HEADER.pack_into(
+            frame,
+            layout.UNCHECKED_HEADER.size,
             self.attributes | (layout.TRANSACTIONAL_BIT if is_transactional else 0),
             self.row_count - 1,
             self.first_timestamp,
@@ -73,14 +80,16 @@ class EncodedBatch:
             base_sequence,
             self.row_count,
         )
-        unchecked = layout.UNCHECKED_HEADER.pack(
+        layout.UNCHECKED_HEADER.pack_into(
+            frame,
+            0,
             0,  # the broker assigns offsets
             self.size - layout.LENGTH_END,
             _ANY_LEADER_EPOCH,
             layout.MAGIC,
-            crc32c(self.payload, crc32c(checked)),
+            crc32c(frame[layout.UNCHECKED_HEADER.size :]),
         )
-        return b"".join((unchecked, checked, self.payload))
+        return frame
 
 
 class _Rows(NamedTuple):
@@ -134,22 +143,33 @@ def encode(
         headers.length,
         headers_count,
     )
-    out = np.empty(_room(rows), np.uint8)
-    batches = np.empty(len(timestamp), _BATCH)
+    most_bytes = max_batch_bytes - layout.HEADER_BYTES
+    room = _room(rows)
+    # Two batches that follow one another have more than `most_bytes` of records together.
+    most_batches = min(len(timestamp), 2 * (room // max(most_bytes, 1) + 1))
+    out = np.empty(room + most_batches * layout.HEADER_BYTES, np.uint8)
+    batches = np.empty(most_batches, _BATCH)
     with np.errstate(over="ignore"):  # the difference of hostile timestamps wraps around
-        count = _write_batches(out, batches, max_batch_bytes - layout.HEADER_BYTES, *rows)
+        count = _write_batches(out, batches, most_bytes, *rows)
     view = out.data
     return [
         EncodedBatch(
             first_row=first_row,
             row_count=row_count,
-            payload=compress(compression, view[start:end]),
+            frame=_frame(compression, view, start, end),
             first_timestamp=int(timestamp[first_row]),
             max_timestamp=max_timestamp,
             attributes=compression.number,
         )
         for first_row, row_count, start, end, max_timestamp in batches[:count].tolist()
     ]
+
+
+def _frame(compression: Compression, out: memoryview, start: int, end: int) -> memoryview:
+    """Room for a header, then the records in `out[start:end]` as they are sent."""
+    if compression is Compression.NONE:
+        return out[start - layout.HEADER_BYTES : end]
+    return memoryview(bytearray(layout.HEADER_BYTES) + compress(compression, out[start:end]))
 
 
 def encode_headers(items: Sequence[tuple[str, bytes | None]]) -> bytes:
@@ -197,7 +217,7 @@ def _write_batches(
     down, which costs more than the writing.
 
     Returns:
-        The number of batches; `batches` has room for one per row, `out` for `_room` bytes.
+        The number of batches, each behind room for its header.
     """
     count = 0
     at = 0
@@ -211,6 +231,7 @@ def _write_batches(
         size = fixed_size + varint_size(delta) + varint_size(row - first_row)
         if row == 0 or at + varint_size(size) + size - batches[count - 1]["start"] > most_bytes:
             first_row = row
+            at += layout.HEADER_BYTES
             delta -= delta
             size = fixed_size + 2
             batches[count]["first_row"] = row
