@@ -336,3 +336,13 @@ def test_a_string_cut_off_within_a_character_cannot_be_decoded():
 def test_the_library_too_leaves_an_event_time_alone_that_is_not_wanted():
     options = ReadingOptions(timestamp_path=None)
     assert read(b'{"\\u0061":1,"value":1,"timestamp":5}', options) == (Status.OK, 1.0, RECORD_TIME)
+
+
+@pytest.mark.parametrize("timestamp", [b"", b',"timestamp":null'], ids=["absent", "null"])
+def test_the_library_too_takes_the_records_time_where_the_value_has_none(timestamp):
+    # The escape in a name is what the kernels leave to the library.
+    value = b'{"value":1.5,"a\\u0062":0' + timestamp + b"}"
+
+    assert read(value) == (Status.OK, 1.5, RECORD_TIME)
+    required = ReadingOptions(timestamp_required=True)
+    assert read(value, required)[0] == Status.BAD_TIMESTAMP
