@@ -346,3 +346,16 @@ def test_the_library_too_takes_the_records_time_where_the_value_has_none(timesta
     assert read(value) == (Status.OK, 1.5, RECORD_TIME)
     required = ReadingOptions(timestamp_required=True)
     assert read(value, required)[0] == Status.BAD_TIMESTAMP
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "expected"),
+    [
+        (b"7", (Status.OK, 1.5, 7)),
+        (b'"1970-01-01T00:00:01Z"', (Status.OK, 1.5, 1000)),
+        (b"true", (Status.BAD_TIMESTAMP, 0.0, RECORD_TIME)),
+        (b"7.5", (Status.BAD_TIMESTAMP, 0.0, RECORD_TIME)),
+    ],
+)
+def test_the_library_too_reads_event_times(timestamp, expected):
+    assert read(b'{"value":1.5,"a\\u0062":0,"timestamp":' + timestamp + b"}") == expected
