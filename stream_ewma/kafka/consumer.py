@@ -25,6 +25,8 @@ _T = TypeVar("_T")
 
 _RETRY_S = 0.2
 _UNSET = -1
+# Asking for this one leaves the records of all others where they are.
+_NO_PARTITION = TopicPartition("", -1)
 # aiokafka leaves the group when getmany was not called for this long; backpressure is no reason to.
 _MAX_POLL_INTERVAL_MS = 24 * 60 * 60 * 1000
 
@@ -158,6 +160,17 @@ class GroupConsumer:
             for tp, records in answer.items()
             if records
         }
+
+    async def check(self) -> None:
+        """Stay a member of the group and learn of its errors where there is nothing to `poll`.
+
+        aiokafka holds a refusal by the group back until records are asked for, and takes a member
+        that has not asked for `max_poll_interval_ms` out of the group. Never cancel it.
+
+        Raises:
+            KafkaError: what the broker refuses for good.
+        """
+        await self._consumer.getmany(_NO_PARTITION, timeout_ms=0)
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Commit, for each partition, the offset of the next record to read.

@@ -15,7 +15,7 @@ from stream_ewma.kafka.consumer import CommitRefusedError, GroupConsumer, Partit
 from stream_ewma.kafka.errors import explain
 from stream_ewma.service.counters import Counters
 from stream_ewma.service.pipeline import Pipeline
-from stream_ewma.service.positions import start_positions
+from stream_ewma.service.positions import Start, start_positions
 from stream_ewma.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class Worker:
         self._stopping = asyncio.Event()
         self._room = asyncio.Event()
         self._assignment = 0
+        self._taking_over = asyncio.Lock()
         self._commit: asyncio.Task[None] | None = None
         self._rejections_logged: dict[Reason, float] = {}
         self.counters = Counters()
@@ -110,6 +111,8 @@ class Worker:
             ready = [pipeline.partition for pipeline in assigned if pipeline.wants_more]
             if not ready:
                 self._room.clear()
+                # Also with nothing to fetch: who does not ask is not told that the group refuses.
+                await self._consumer.check()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._room.wait(), _POLL_MS / 1000)
                 continue
@@ -157,9 +160,8 @@ class Worker:
         await asyncio.wait(halts, timeout=_REVOKE_S)
         for halt in halts:
             halt.cancel()
-        self._commit_progress()
-        if self._commit is not None:
-            await asyncio.wait({self._commit}, timeout=_REVOKE_S)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._commit_rest(), _REVOKE_S)
 
     def _assigned(self, partitions: frozenset[Partition]) -> None:
         self._assignment += 1
@@ -168,26 +170,31 @@ class Worker:
 
     async def _take_over(self, partitions: frozenset[Partition], assignment: int) -> None:
         """Find each partition's start and begin; state of partitions that stayed is kept."""
-        for gone in self._pipelines.keys() - partitions:
-            await self._drop(gone)
-        for pipeline in self._pipelines.values():
-            await pipeline.settle()
-        kept = {p: self._pipelines[p].position for p in partitions if p in self._pipelines}
-        starts = await start_positions(self._consumer, self._settings, partitions, kept)
-        for partition in sorted(partitions):
-            if assignment != self._assignment or self._stopping.is_set():
+        # One at a time: the next rebalance can come while producers of the last one still stop.
+        async with self._taking_over:
+            if assignment != self._assignment:
                 return
-            start = starts[partition]
-            stayed = self._pipelines.get(partition)
-            if stayed is not None and stayed.position != start.position:
-                await self._drop(partition)
-                stayed = None
-            taken = stayed or self._open(partition, start.position)
-            taken.committed = start.committed
-            if self._consumer.begin(partition, taken.position):
-                taken.begin()
-        names = ", ".join(map(str, sorted(partitions))) or "none"
-        _log.info("assigned: %s (%d kept their state)", names, len(kept.keys() & self._pipelines))
+            for gone in self._pipelines.keys() - partitions:
+                await self._drop(gone)
+            for pipeline in self._pipelines.values():
+                await pipeline.settle()
+            kept = {partition: p.position for partition, p in self._pipelines.items()}
+            starts = await start_positions(self._consumer, self._settings, partitions, kept)
+            for partition, position in kept.items():
+                if starts[partition].position != position:
+                    await self._drop(partition)
+            if assignment == self._assignment:
+                self._begin(starts)
+
+    def _begin(self, starts: dict[Partition, Start]) -> None:
+        kept_count = len(self._pipelines)
+        for partition, start in sorted(starts.items()):
+            pipeline = self._pipelines.get(partition) or self._open(partition, start.position)
+            pipeline.committed = start.committed
+            if self._consumer.begin(partition, start.position):
+                pipeline.begin()
+        names = ", ".join(map(str, sorted(starts))) or "none"
+        _log.info("assigned: %s (%d kept their state)", names, kept_count)
         if self._on_ready is not None:
             self._on_ready()
             self._on_ready = None
@@ -240,6 +247,14 @@ class Worker:
         if offsets:
             self._commit = self._spawn(self._commit_offsets(offsets), "commit")
 
+    async def _commit_rest(self) -> None:
+        """Commit all that is delivered, also what a commit under way does not know of yet."""
+        if self._commit is not None:
+            await asyncio.wait({self._commit})
+        self._commit_progress()
+        if self._commit is not None:
+            await asyncio.wait({self._commit})
+
     async def _commit_offsets(self, offsets: dict[Partition, int]) -> None:
         try:
             await self._consumer.commit(offsets)
@@ -274,7 +289,7 @@ class Worker:
             for task in tasks:
                 task.cancel()
         await within(self._consumer.stop())
-        for pipeline in self._pipelines.values():
+        for pipeline in list(self._pipelines.values()):
             await within(pipeline.delivery.stop())
         for task in list(self._background):
             task.cancel()
@@ -287,8 +302,4 @@ class Worker:
 
     async def _finish(self) -> None:
         await asyncio.gather(*(pipeline.halt() for pipeline in self._pipelines.values()))
-        if self._commit is not None:
-            await asyncio.wait({self._commit})
-        self._commit_progress()
-        if self._commit is not None:
-            await asyncio.wait({self._commit})
+        await self._commit_rest()
