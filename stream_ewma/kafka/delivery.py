@@ -91,6 +91,7 @@ class Delivery:
         self._unsent: deque[_Item] = deque()
         self._sent: deque[_Item] = deque()
         self._pending_bytes = 0
+        self._begun_topics: set[str] = set()
         self._failed = False
         self._ended = False
         self._wake = asyncio.Event()
@@ -160,10 +161,18 @@ class Delivery:
             self._failed = True
             return
         item.future = future
-        future.add_done_callback(lambda _: self._settled(item))
+        future.add_done_callback(lambda ended: self._settled(item, ended))
+        if topic not in self._begun_topics:
+            # A broker takes any sequence number from a producer it does not know: with the first
+            # batch refused, the second would get in before it.
+            await asyncio.wait({future})
+            self._begun_topics.add(topic)
 
-    def _settled(self, item: _Item) -> None:
-        if item.delivered:
+    def _settled(self, item: _Item, ended: "asyncio.Future[object]") -> None:
+        if item.future is not ended:
+            # Given up on and on its way again; no word of a producer that is gone counts.
+            _ = ended.cancelled() or ended.exception()
+        elif item.delivered:
             self._advance()
         else:
             self._failed = True
@@ -205,6 +214,7 @@ class Delivery:
         self._sent.clear()
         self._unsent.extendleft(reversed(again))
         self._failed = False
+        self._begun_topics.clear()
         await self._start_producer()
 
     async def _deliver_piecewise(self, refused: OutgoingBatch) -> None:
