@@ -224,7 +224,11 @@ class PartitionTask:
             reason[ahead[known]] = Reason.FUTURE_TIMESTAMP
         lengths = readings.keys.length
         reason[np.flatnonzero(lengths > self._config.max_key_bytes)] = Reason.TOO_LARGE
-        reason[np.flatnonzero(lengths == NULL)] = Reason.MISSING_KEY
+        missing = np.flatnonzero(lengths == NULL)
+        if readings.keys is not records.keys:
+            # Taken from the value: one that fails shows no key, and its own reason says more.
+            missing = missing[reason[missing] == _NO_REASON]
+        reason[missing] = Reason.MISSING_KEY
         return reason
 
     def _fold(self, readings: ReadingColumns, reason: Int64) -> _Folded:

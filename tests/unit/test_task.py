@@ -258,6 +258,22 @@ def test_the_key_can_come_from_the_payload() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"{", Reason.DECODE),
+        (b'{"id":"a","value":true}', Reason.NOT_NUMERIC),
+        (b'{"value":1}', Reason.MISSING_KEY),
+    ],
+)
+def test_a_payload_that_fails_is_not_blamed_for_the_key_it_does_not_show(
+    value: bytes, reason: Reason
+) -> None:
+    step = task(ReadingOptions(key_path="id")).process(runs_of([Record(b"x", value)]))
+
+    assert step.rejected == {reason: 1}
+
+
 def test_rules_choose_the_factor_when_a_key_is_first_seen() -> None:
     rules = KeyRules(
         Factor(alpha=0.5), [("pump-*", Factor(alpha=1)), ("*", Factor(half_life_ms=1000))]
