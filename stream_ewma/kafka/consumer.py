@@ -17,6 +17,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from stream_ewma.errors import FatalError
 from stream_ewma.kafka.connect import client_options
+from stream_ewma.kafka.errors import explain
 from stream_ewma.kafka.seams import RawConsumer
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.settings import Settings
@@ -104,10 +105,13 @@ class GroupConsumer:
         """Connect and join the group; assignments arrive through the callbacks.
 
         Raises:
-            KafkaError: no broker answers, or it refuses.
+            StreamEwmaError: no broker answers, or it refuses.
         """
-        await self._admin.start()
-        await self._consumer.start()
+        try:
+            await self._admin.start()
+            await self._consumer.start()
+        except (KafkaError, OSError) as error:
+            raise explain(error, self._settings) from error
         self._consumer.subscribe(list(self._settings.input.topics), listener=_Listener(self))
 
     async def stop(self) -> None:
