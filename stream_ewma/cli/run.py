@@ -39,10 +39,7 @@ def run(settings: Settings) -> int:
         settings.application_id,
         settings.kafka.bootstrap_servers,
     )
-    try:
-        asyncio.run(_serve(settings))
-    except DrainError as error:
-        _exit_now(error)
+    asyncio.run(_serve(settings))
     return 0
 
 
@@ -66,12 +63,15 @@ async def _serve(settings: Settings) -> None:
         gc.freeze()
         _log.info("ready")
 
-    await run_service(settings, stop=stop, on_ready=on_ready)
+    try:
+        await run_service(settings, stop=stop, on_ready=on_ready)
+    except DrainError as error:
+        _exit_now(error)
 
 
 def _exit_now(error: StreamEwmaError) -> None:
-    # Something of the client did not end in time; waiting for its threads and tasks could take
-    # for ever.
+    # Something of the client did not end in time; the end of the loop would wait for its threads
+    # and tasks, perhaps for ever.
     sys.stderr.write(f"{error}\n")
     sys.stderr.flush()
     os._exit(error.exit_code)
