@@ -22,6 +22,15 @@ REFUSALS = (
 )
 """Answers of the broker that blame the batch itself: sending it again cannot help."""
 
+_NO_ANSWER = (
+    kafka.KafkaConnectionError,
+    kafka.KafkaTimeoutError,
+    kafka.RequestTimedOutError,
+    kafka.NodeNotReadyError,
+    OSError,
+    TimeoutError,
+)
+
 _VERIFY_HOST_MISMATCH = 62  # X509_V_ERR_HOSTNAME_MISMATCH
 _VERIFY_IP_MISMATCH = 64  # X509_V_ERR_IP_ADDRESS_MISMATCH
 _VERIFY_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
@@ -88,7 +97,7 @@ def _other(error: BaseException, where: str, settings: Settings) -> StreamEwmaEr
         return BrokerUnavailableError(
             f"{where}: the host name cannot be resolved: check kafka.bootstrap_servers"
         )
-    if isinstance(error, kafka.KafkaConnectionError | OSError | TimeoutError):
+    if isinstance(error, _NO_ANSWER):
         return BrokerUnavailableError(
             f"{where}: no broker answers ({_text(error)}): check kafka.bootstrap_servers, that "
             "the broker is up, and kafka.security_protocol"

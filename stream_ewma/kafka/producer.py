@@ -11,7 +11,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, UnknownError
+from aiokafka.errors import KafkaError, UnknownError, UnknownTopicOrPartitionError
 
 from stream_ewma.kafka.connect import client_options
 from stream_ewma.kafka.errors import REFUSALS
@@ -67,9 +67,12 @@ class PartitionProducer:
         """
         if self._producer is None:
             raise KafkaError("the producer is not started")
-        future: asyncio.Future[object] = await self._producer.send_batch(
-            FinishedBatch(batch), topic, partition=partition
-        )
+        try:
+            future: asyncio.Future[object] = await self._producer.send_batch(
+                FinishedBatch(batch), topic, partition=partition
+            )
+        except AssertionError as error:  # aiokafka's word for it
+            raise UnknownTopicOrPartitionError(f"{topic} has no partition {partition}") from error
         return future
 
     async def stop(self) -> bool:

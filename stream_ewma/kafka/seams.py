@@ -14,6 +14,7 @@ holds encoded records and fills in the producer's identity when it is sent.
 
 import types
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -96,7 +97,17 @@ class RawRecords:
         run = self._runs[self._next]
         self._next += 1
         if run.kind is RunKind.CONTROL:
-            return DefaultRecordBatch(bytes(memoryview(run.data)[run.start : run.end]))
+            control = DefaultRecordBatch(bytes(memoryview(run.data)[run.start : run.end]))
+            if control.validate_crc():
+                return control
+            # Read wrongly, a marker would let aborted records in, or leave committed ones out.
+            run = replace(
+                run,
+                kind=RunKind.UNREADABLE,
+                producer_id=-1,
+                is_transactional=False,
+                reason="the control batch's CRC-32C is wrong",
+            )
         return RawBatch(run)
 
 

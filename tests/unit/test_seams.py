@@ -1,0 +1,63 @@
+"""What passes through the seams in aiokafka, without a broker."""
+
+import crc32c
+import pytest
+from aiokafka.errors import RequestTimedOutError, UnknownTopicOrPartitionError
+from aiokafka.record.default_records import DefaultRecordBatch
+
+from stream_ewma.errors import BrokerUnavailableError
+from stream_ewma.kafka.errors import explain
+from stream_ewma.kafka.producer import PartitionProducer
+from stream_ewma.kafka.seams import RawBatch, RawRecords
+from stream_ewma.records.fetched import RunKind
+from stream_ewma.settings import load_settings
+from tests.support.batches import Record, runs_of
+
+SETTINGS = load_settings(overrides={"input.topics": ["readings"], "smoothing.alpha": 0.5}, env={})
+CRC, ATTRIBUTES = 17, 21
+CONTROL, TRANSACTIONAL = 0x20, 0x10
+
+
+def control_batch() -> bytearray:
+    (run,) = runs_of([Record(b"\0\0\0\0", b"\0" * 6)])
+    data = bytearray(run.data)
+    data[ATTRIBUTES + 1] |= CONTROL | TRANSACTIONAL
+    data[CRC:ATTRIBUTES] = crc32c.crc32c(data[ATTRIBUTES:]).to_bytes(4, "big")
+    return data
+
+
+def test_a_sound_control_batch_is_left_to_aiokafka() -> None:
+    batch = RawRecords(bytes(control_batch())).next_batch()
+
+    assert isinstance(batch, DefaultRecordBatch)
+    assert batch.is_control_batch
+
+
+def test_a_damaged_control_batch_decides_nothing_and_parks_the_partition() -> None:
+    data = control_batch()
+    data[-1] ^= 1
+
+    batch = RawRecords(bytes(data)).next_batch()
+
+    assert isinstance(batch, RawBatch)
+    assert not batch.is_transactional
+    assert batch.producer_id is None
+    (record,) = batch
+    assert record.value.run.kind is RunKind.UNREADABLE
+    assert "CRC" in record.value.run.reason
+
+
+async def test_a_partition_that_the_output_does_not_have_is_named() -> None:
+    class Client:
+        async def send_batch(self, *_arguments: object, partition: int) -> None:
+            raise AssertionError("Unrecognized partition")
+
+    producer = PartitionProducer(SETTINGS)
+    producer._producer = Client()
+
+    with pytest.raises(UnknownTopicOrPartitionError, match="out has no partition 8"):
+        await producer.send(None, "out", 8)
+
+
+def test_no_answer_in_time_means_no_broker() -> None:
+    assert isinstance(explain(RequestTimedOutError(), SETTINGS), BrokerUnavailableError)
