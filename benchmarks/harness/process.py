@@ -23,7 +23,7 @@ from harness.job import PARTITIONS, READY, Job
 from harness.outputs import end_offsets, reader
 
 _DEADLINE_S: Final = 600.0
-_POLL_S: Final = 0.02
+_POLL_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
