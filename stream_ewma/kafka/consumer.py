@@ -165,6 +165,16 @@ class GroupConsumer:
             if records
         }
 
+    async def position(self, partition: Partition) -> int | None:
+        """The offset that aiokafka fetches next; None if the partition is not assigned now.
+
+        It passes control batches and aborted transactions, of which `poll` answers nothing.
+        """
+        try:
+            return int(await self._consumer.position(_tp(partition)))
+        except IllegalStateError:
+            return None
+
     async def check(self) -> None:
         """Stay a member of the group and learn of its errors where there is nothing to `poll`.
 

@@ -131,7 +131,7 @@ class Delivery:
             StreamEwmaError: the broker denies access.
         """
         try:
-            await self._start_producer()
+            await self._start(self._producer)
             while True:
                 await self._wake.wait()
                 self._wake.clear()
@@ -215,7 +215,7 @@ class Delivery:
         self._unsent.extendleft(reversed(again))
         self._failed = False
         self._begun_topics.clear()
-        await self._start_producer()
+        await self._start(self._producer)
 
     async def _deliver_piecewise(self, refused: OutgoingBatch) -> None:
         """Deliver a refused batch in halves of halves, each acknowledged before the next.
@@ -223,18 +223,26 @@ class Delivery:
         A producer without sequence numbers serves: after a refused batch, theirs would not fit.
         """
         producer = PartitionProducer(self._settings, idempotent=False)
-        await producer.start()
         todo = [refused]
+        attempts = 0
         try:
+            await self._start(producer)
             while todo:
                 batch = todo.pop()
                 topic = self._topics[batch.destination]
                 try:
                     await (await producer.send(batch.encoded, topic, self._partition.number))
+                    attempts = 0
                 except KafkaError as error:
-                    if not is_refusal(error, _MOST_ATTEMPTS):
-                        raise
-                    todo.extend(reversed(self._smaller(batch, error)))
+                    if is_refusal(error, _MOST_ATTEMPTS):
+                        todo.extend(reversed(self._smaller(batch, error)))
+                        continue
+                    attempts += 1
+                    if attempts >= _MOST_ATTEMPTS:
+                        raise explain(error, self._settings) from error
+                    todo.append(batch)
+                    await producer.stop()
+                    await self._start(producer)
         finally:
             await producer.stop()
 
@@ -252,12 +260,12 @@ class Delivery:
         _log.warning("%s: the broker refuses the smoothed record (%r)", where, error)
         return self._on_refused(batch)
 
-    async def _start_producer(self) -> None:
+    async def _start(self, producer: PartitionProducer) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.kafka.startup_timeout / 1000
         while True:
             try:
-                await self._producer.start()
+                await producer.start()
             except KafkaError as error:
                 if loop.time() + _RETRY_S > deadline:
                     raise explain(error, self._settings) from error

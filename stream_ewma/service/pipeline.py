@@ -96,6 +96,22 @@ class Pipeline:
         self._waiting_bytes += _size(runs)
         self._arrived.set()
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether all that was fed is processed."""
+        return self._active and not self.parked and not self._waiting and self._idle.is_set()
+
+    def pass_over(self, position: int) -> None:
+        """Go on at `position`: nothing that is to be smoothed stands before it.
+
+        Behind a transactional producer the log ends with a marker. Without passing it the lag
+        would never be 0, and once retention has emptied the topic, the committed offset would
+        seem to be lost.
+        """
+        if self.at_rest and position > self._task.position:
+            self._task.position = position
+            self.delivery.publish([], position)
+
     async def halt(self) -> None:
         """Take no more, finish the step at work, and return when all is delivered."""
         await self.settle()

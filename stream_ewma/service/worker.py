@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Coroutine
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -119,9 +120,21 @@ class Worker:
             # Only partitions with room are asked for: what has arrived for the others stays
             # buffered, while pausing them would throw it away. A busy one soon has room again.
             wait_ms = _POLL_MS if len(ready) == len(assigned) else _POLL_SOME_MS
-            for partition, runs in (await self._consumer.poll(ready, wait_ms)).items():
+            answer = await self._consumer.poll(ready, wait_ms)
+            for partition, runs in answer.items():
                 if partition in self._pipelines:
                     self._pipelines[partition].feed(runs)
+            await self._pass_markers(set(ready) - answer.keys())
+
+    async def _pass_markers(self, silent: AbstractSet[Partition]) -> None:
+        """Follow aiokafka's position past what is not for us: markers, aborted transactions."""
+        for partition in silent:
+            pipeline = self._pipelines.get(partition)
+            if pipeline is None or not pipeline.at_rest:
+                continue
+            position = await self._consumer.position(partition)
+            if position is not None and self._pipelines.get(partition) is pipeline:
+                pipeline.pass_over(position)
 
     def _stepped(self, partition: Partition, step: Step) -> None:
         if step.unreadable is not None:
@@ -257,7 +270,12 @@ class Worker:
 
     async def _commit_offsets(self, offsets: dict[Partition, int]) -> None:
         try:
-            await self._consumer.commit(offsets)
+            await asyncio.wait_for(
+                self._consumer.commit(offsets), self._settings.kafka.request_timeout_ms / 1000
+            )
+        except TimeoutError:
+            _log.warning("no answer to a commit: it is tried again with the next one")
+            return
         except CommitRefusedError as error:
             # The group has moved on; whoever has the partitions now reads these records again.
             _log.warning("commit refused: %s", error)

@@ -131,6 +131,12 @@ def input_(section: InputSettings) -> Iterator[Conflict]:
             " if it does, write copartitioned: true, else leave key out",
             ("input.copartitioned",),
         )
+    if section.key is not None and section.on_missing_key == "topic-partition":
+        yield Conflict(
+            "input.on_missing_key",
+            "a value without the field named by input.key has no series: write dlq, or leave key"
+            " out",
+        )
     if section.format == "json":
         return
     # Named only where they differ from the defaults: a file that lists every setting may be

@@ -109,3 +109,19 @@ def test_read_uncommitted_takes_every_record(make_job, transactional):
     job.start()
 
     assert [json.loads(each.value)["value"] for each in job.outputs(2)] == [1.0, 2.0]
+
+
+def test_the_position_passes_markers_and_aborted_records_at_the_end(make_job, transactional):
+    job = make_job()
+    producer = transactional(f"{job.topic}-1")
+    good = readings(40)
+    commit(producer, job.topic, good)
+    abort(producer, job.topic, readings(40))
+
+    service = job.start()
+    job.outputs(len(good))
+    job.wait_committed(job.cluster.end_offsets(job.topic))
+    commit(producer, job.topic, good)
+    job.outputs(2 * len(good))
+    job.wait_committed(job.cluster.end_offsets(job.topic))
+    service.stop()

@@ -130,6 +130,27 @@ async def test_a_step_is_bounded_by_its_records() -> None:
     assert engine.seen == [[0], [40_000, 70_000]]
 
 
+async def test_what_is_not_for_us_is_passed_over_only_at_rest() -> None:
+    engine = Engine()
+    subject = pipeline(engine)
+    subject.pass_over(5)
+    assert engine.position == 0  # not begun
+
+    subject.begin()
+    subject.feed([run(5)])
+    subject.pass_over(9)
+    assert engine.position == 0  # records before it are still to be processed
+
+    async with running(subject):
+        await until(lambda: engine.position == 7)
+        await until(lambda: subject.at_rest)
+        subject.pass_over(6)
+        assert engine.position == 7
+        subject.pass_over(9)
+
+    assert engine.position == 9
+
+
 async def test_a_full_queue_wants_no_more() -> None:
     subject = pipeline(Engine())
     subject.begin()

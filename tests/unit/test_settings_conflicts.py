@@ -38,6 +38,8 @@ def test_a_factor_of_null_is_none_at_all():
         ({"kafka.heartbeat_interval_ms": 4000}, "kafka.heartbeat_interval_ms", "write 3333 or"),
         ({"kafka.session_timeout_ms": 5999}, "kafka.heartbeat_interval_ms", "write 1999 or less"),
         ({"input.key": "id"}, "input.key", "right only if the producer partitions by it"),
+        ({"input.key": "id", "input.copartitioned": "true",
+          "input.on_missing_key": "topic-partition"}, "input.on_missing_key", "write dlq"),
         ({"input.format": "text", "input.value": "v"}, "input.value", "does nothing with format"),
         ({"input.format": "double", "input.key": "k", "input.copartitioned": "true"}, "input.key",
          "does nothing with format double"),

@@ -47,6 +47,9 @@ class Group:
         await asyncio.sleep(0.001)
         return {}
 
+    async def position(self, _partition: Partition) -> int:
+        return 5
+
     async def commit(self, offsets: dict[Partition, int]) -> None:
         self.commits.append(offsets)
         await self.may_commit.wait()
