@@ -16,6 +16,7 @@ from stream_ewma.errors import DrainError, StreamEwmaError
 from stream_ewma.service import logs
 from stream_ewma.service.app import run_service
 from stream_ewma.service.memory import keep_freed_memory
+from stream_ewma.service.warm import is_warming
 from stream_ewma.settings import Settings
 
 _log = logging.getLogger("stream_ewma.run")
@@ -39,7 +40,14 @@ def run(settings: Settings) -> int:
         settings.application_id,
         settings.kafka.bootstrap_servers,
     )
-    asyncio.run(_serve(settings))
+    try:
+        asyncio.run(_serve(settings))
+    except StreamEwmaError as error:
+        if is_warming():
+            _exit_now(error.exit_code, str(error))
+        raise
+    if is_warming():
+        _exit_now(0)
     return 0
 
 
@@ -66,12 +74,13 @@ async def _serve(settings: Settings) -> None:
     try:
         await run_service(settings, stop=stop, on_ready=on_ready)
     except DrainError as error:
-        _exit_now(error)
+        _exit_now(error.exit_code, str(error))
 
 
-def _exit_now(error: StreamEwmaError) -> None:
-    # Something of the client did not end in time; the end of the loop would wait for its threads
-    # and tasks, perhaps for ever.
-    sys.stderr.write(f"{error}\n")
+def _exit_now(exit_code: int, line: str = "") -> None:
+    # Something does not end in time, a client's task or the compiler; the end of the loop and of
+    # Python would wait for it, perhaps for ever.
+    if line:
+        sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
-    os._exit(error.exit_code)
+    os._exit(exit_code)

@@ -19,6 +19,7 @@ from stream_ewma.demo.sources import MachineSource, SimulatedSource, Source
 from stream_ewma.demo.tally import Tally
 from stream_ewma.demo.threads import Feeder, Reader, keep_within_broker, now_ms
 from stream_ewma.demo.watch import Watch
+from stream_ewma.service.warm import is_warming
 from stream_ewma.settings import Settings
 
 _KEPT_WARNINGS: Final = 20
@@ -51,7 +52,7 @@ def run(options: Options) -> bool:
     """Run the demo until its time is over or a signal ends it, then print the summary.
 
     Returns:
-        Whether the service's thread has ended too.
+        Whether nothing of the service goes on: else the process must be ended at once.
 
     Raises:
         StreamEwmaError: a part failed.
@@ -90,7 +91,7 @@ def run(options: Options) -> bool:
             feeder.end()
             watch.drain()
     say("", *report.summary(tally, elapsed_s), "", *report.farewell(*topics, flag))
-    return not service.is_alive()
+    return not service.is_alive() and not is_warming()
 
 
 def _source(options: Options) -> Source:

@@ -18,6 +18,8 @@ from stream_ewma.records.fetched import split_runs
 from stream_ewma.records.writer import encode
 from stream_ewma.smoothing.parameters import Factor, KeyRules
 
+_THREAD = "stream-ewma-warm-up"
+
 _VALUES = (
     b'{"sensor":"a","timestamp":1767225600123,"value":21.7351}',
     b'{"value":-0.1234567890123456789e-5,"timestamp":"2026-01-01T00:00:00Z"}',
@@ -77,8 +79,16 @@ async def warm(config: TaskConfig) -> None:
         with suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(report, error)
 
-    threading.Thread(target=work, name="stream-ewma-warm-up", daemon=True).start()
+    threading.Thread(target=work, name=_THREAD, daemon=True).start()
     await done
+
+
+def is_warming() -> bool:
+    """Whether a warm-up goes on that nobody waits for any more.
+
+    Python must not be taken down under a thread that compiles: such a process ends by `os._exit`.
+    """
+    return any(thread.name == _THREAD for thread in threading.enumerate())
 
 
 def main() -> None:
