@@ -14,6 +14,8 @@ from stream_ewma.settings import Settings
 
 _log = logging.getLogger(__name__)
 
+_LAST_ANSWER_S = 1.0
+
 
 async def run_service(
     settings: Settings,
@@ -32,16 +34,8 @@ async def run_service(
         StreamEwmaError: the service cannot start or go on; its class says what to do.
     """
     config = task_config(settings)
-    starting = asyncio.ensure_future(_prepare(settings, config))
-    stopped = asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if not starting.done():
-            return
-        await starting
-    finally:
-        starting.cancel()
-        stopped.cancel()
+    if not await _prepare(settings, config, stop):
+        return
     worker = Worker(settings, config, on_ready)
     await worker.run(stop)
     counted = worker.counters
@@ -54,12 +48,30 @@ async def run_service(
     )
 
 
-async def _prepare(settings: Settings, config: TaskConfig) -> None:
-    """Compile or load the kernels while the brokers are asked whether all is in place."""
+async def _prepare(settings: Settings, config: TaskConfig, stop: asyncio.Event) -> bool:
+    """Compile or load the kernels while the brokers are asked whether all is in place.
+
+    Answers whether the service may start: not if `stop` was set meanwhile.
+    """
+    stopped = asyncio.ensure_future(stop.wait())
     warming = asyncio.ensure_future(warm(config))
+    asking = asyncio.ensure_future(_ask_brokers(settings))
+    for task in (warming, asking):  # what nobody waits for any more need not be complained of
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     try:
-        await wait_for_broker(settings)
-        await topics.verify(settings)
-        await warming
+        for part in (asking, warming):
+            await asyncio.wait({part, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if stop.is_set():
+                # A question cut off leaves its connection open: let it come to its end.
+                await asyncio.wait({asking}, timeout=_LAST_ANSWER_S)
+                return False
+            await part
     finally:
-        warming.cancel()
+        for task in (stopped, warming, asking):
+            task.cancel()
+    return True
+
+
+async def _ask_brokers(settings: Settings) -> None:
+    await wait_for_broker(settings)
+    await topics.verify(settings)
