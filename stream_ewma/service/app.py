@@ -56,8 +56,8 @@ async def _prepare(settings: Settings, config: TaskConfig, stop: asyncio.Event) 
     stopped = asyncio.ensure_future(stop.wait())
     warming = asyncio.ensure_future(warm(config))
     asking = asyncio.ensure_future(_ask_brokers(settings))
-    for task in (warming, asking):  # what nobody waits for any more need not be complained of
-        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    for part in (asking, warming):  # what nobody waits for any more need not be complained of
+        part.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     try:
         for part in (asking, warming):
             await asyncio.wait({part, stopped}, return_when=asyncio.FIRST_COMPLETED)
