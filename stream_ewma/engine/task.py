@@ -263,9 +263,9 @@ class PartitionTask:
         self._state.grow(end)
         if not self._config.rules.rules:
             return
-        for slot in range(first, end):
-            text = self._keys.key(slot).decode("utf-8", "replace")
-            self._state.factor[slot] = self._config.rules.resolve(text)
+        texts = (self._keys.key(slot).decode("utf-8", "replace") for slot in range(first, end))
+        factors = [self._config.rules.resolve(text) for text in texts]
+        self._state.assign(np.arange(first, end), np.array(factors, np.uint16))
 
     def _output(
         self, records: RecordColumns, readings: ReadingColumns, folded: _Folded

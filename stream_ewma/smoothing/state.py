@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_ewma.columns import Float64, Int32, Int64, UInt16
+from stream_ewma.columns import Float64, Int32, Int64, UInt16, extend
 
 _FIRST_ROWS: Final = 1024
 _LARGE_STEP: Final = 65_536
@@ -57,19 +57,17 @@ class KeyedState:
     def grow(self, rows: int) -> None:
         """Make room for at least `rows` rows; the new rows are empty.
 
-        Growing must not stall the partition at millions of keys. `ndarray.resize` reallocates, and
-        for blocks this large glibc moves pages (mremap) instead of copying bytes, so a step costs
-        what clearing its new rows costs. Hence steps double only while small, and are an eighth
-        once large: still geometric, so that an allocator that does copy stays linear overall.
-        numpy's reference check is off because it refuses while anything, such as a debugger's
-        frame, looks at the array; see the class for the rule that replaces it.
+        Growing must not stall the partition at millions of keys: `extend` moves pages instead of
+        copying bytes, so a step costs what clearing its new rows costs. Hence steps double only
+        while small, and are an eighth once large: still geometric, so that an allocator that does
+        copy stays linear overall.
         """
         if rows <= self.rows:
             return
         step = min(max(self.rows, _FIRST_ROWS), max(self.rows // 8, _LARGE_STEP))
         target = max(rows, self.rows + step)
         for column in self._columns():
-            column.resize(target, refcheck=False)
+            extend(column, target)
 
     def assign(self, slots: Int32 | Int64, factor_index: int | UInt16) -> None:
         """Set the factor of `slots` (one for all, or one for each).
