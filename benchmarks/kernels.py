@@ -29,8 +29,10 @@ from stream_ewma.records import layout
 from stream_ewma.records.fetched import split_runs
 from stream_ewma.records.reader import decode
 from stream_ewma.records.writer import Compression, encode
-from stream_ewma.smoothing.parameters import Factor, FactorColumns, KeyRules
-from stream_ewma.smoothing.recursion import Action, fold
+from stream_ewma.smoothing.parameters import Factor, KeyRules
+from stream_ewma.smoothing.plan import Plan
+from stream_ewma.smoothing.recursion import fold
+from stream_ewma.smoothing.rows import Action
 from stream_ewma.smoothing.state import KeyedState
 
 SEED = (1, 2)
@@ -82,13 +84,14 @@ def stages(load: Load, rounds: int) -> dict[str, float]:
     observe = np.full(load.batch_records, Action.OBSERVE, np.uint8)
 
     def folding(factor: Factor) -> Callable[..., Any]:
-        state, factors = KeyedState(), FactorColumns.of((factor,))
+        plan = Plan.of(factor)
+        state = KeyedState(plan.places)
         state.grow(len(table))
         return lambda slots, reading: fold(
-            state, factors, slots.slots, reading.timestamp, reading.x, observe[: len(reading)]
+            state, plan, slots.slots, reading.timestamp, reading.x, observe[: len(reading)]
         )
 
-    stage("fold, half life in event time", folding(Factor(half_life_ms=30_000)), found, readings)
+    stage("fold, half life in event time", folding(Factor(half_life=30_000)), found, readings)
     folded = stage("fold, alpha on the count clock", folding(Factor(alpha=ALPHA)), found, readings)
     stage(
         "(number to text alone)",

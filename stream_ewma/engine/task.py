@@ -28,8 +28,10 @@ from stream_ewma.records.columns import RecordColumns
 from stream_ewma.records.compression import Compression
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.records.reader import Unreadable, decode
-from stream_ewma.smoothing.parameters import FactorColumns, KeyRules
-from stream_ewma.smoothing.recursion import Action, FoldResult, Outcome, fold
+from stream_ewma.smoothing.parameters import KeyRules
+from stream_ewma.smoothing.plan import Plan
+from stream_ewma.smoothing.recursion import FoldResult, fold
+from stream_ewma.smoothing.rows import Action, Outcome
 from stream_ewma.smoothing.state import KeyedState
 
 _T = TypeVar("_T", bound=np.generic)
@@ -147,9 +149,9 @@ class PartitionTask:
         self.position = position
         self._config = config
         self._actions = _actions(config)
-        self._factors = FactorColumns.of(config.rules.factors)
+        self._plan = Plan(sets=config.rules.factors)
         self._keys = KeyTable(hash_seed, config.max_keys)
-        self._state = KeyedState()
+        self._state = KeyedState(self._plan.places)
 
     @property
     def keys_count(self) -> int:
@@ -247,9 +249,7 @@ class PartitionTask:
         homeless = np.flatnonzero(found.slots == NO_SLOT)
         reason[homeless[action[homeless] == Action.OBSERVE]] = Reason.TOO_MANY_KEYS
         action[homeless] = Action.IGNORE
-        result = fold(
-            self._state, self._factors, found.slots, readings.timestamp, readings.x, action
-        )
+        result = fold(self._state, self._plan, found.slots, readings.timestamp, readings.x, action)
         reason[np.flatnonzero(result.outcome == Outcome.NOT_FINITE)] = Reason.STATE_OVERFLOW
         emitted = result.outcome == Outcome.EMITTED
         if self._config.on_tombstone == "reset":

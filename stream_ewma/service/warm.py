@@ -93,7 +93,7 @@ def is_warming() -> bool:
 
 def main() -> None:
     """Compile the kernels of all formats and both clocks into the cache."""
-    factors = (Factor(alpha=0.1), Factor(half_life_ms=1000))
+    factors = (Factor(alpha=0.1), Factor(half_life=1000))
     for read, write, factor in product(get_args(InputFormat), get_args(OutputFormat), factors):
         warm_up(TaskConfig(decoder(read, ReadingOptions()), encoder(write), KeyRules(factor)))
 

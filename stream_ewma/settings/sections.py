@@ -20,7 +20,7 @@ from stream_ewma.settings.values import (
     TopicNames,
     Whole,
 )
-from stream_ewma.smoothing.parameters import Factor, KeyRules
+from stream_ewma.smoothing.parameters import Factor, KeyRules, Rule
 
 _MIB = 1 << 20
 Positive = Annotated[Whole, Field(ge=1)]
@@ -139,7 +139,7 @@ class FactorSettings(Section):
             span=self.span,
             com=self.com,
             half_life_samples=self.half_life_samples,
-            half_life_ms=self.half_life,
+            half_life=self.half_life,
         )
 
 
@@ -158,7 +158,7 @@ class SmoothingSettings(FactorSettings):
 
     def key_rules(self) -> KeyRules:
         """The factor of every key."""
-        return KeyRules(self.factor(), [(rule.keys, rule.factor()) for rule in self.rules])
+        return KeyRules(self.factor(), [Rule(rule.keys, rule.factor()) for rule in self.rules])
 
 
 class StateSettings(Section):

@@ -1,4 +1,4 @@
-"""How fast a series forgets: one validated parameter per key, chosen by the key's name."""
+"""How fast a series forgets: validated parameters, chosen by the names of key and field."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,13 +6,9 @@ from dataclasses import dataclass, field
 from decimal import Context, Decimal, localcontext
 from enum import IntEnum
 from fnmatch import translate
-from math import inf, isfinite, nan
+from math import inf, isfinite
 from types import MappingProxyType
 from typing import Final
-
-import numpy as np
-
-from stream_ewma.columns import Float64, UInt8
 
 
 class Clock(IntEnum):
@@ -31,12 +27,12 @@ _RANGES: Final[Mapping[str, tuple[float, bool, float, str]]] = MappingProxyType(
         "span": (1.0, True, inf, "at least 1"),
         "com": (0.0, True, inf, "at least 0"),
         "half_life_samples": (0.0, False, inf, "greater than 0"),
-        "half_life_ms": (0.0, False, inf, "greater than 0"),
+        "half_life": (0.0, False, inf, "greater than 0"),
     }
 )
 
 _MAX_FACTORS: Final = 1 << 16
-"""A key's state names its factor in 16 bits."""
+"""A state names its set of factors in 16 bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +44,8 @@ class Factor:
         span: alpha = 2 / (span + 1), span >= 1.
         com: centre of mass; alpha = 1 / (1 + com), com >= 0.
         half_life_samples: readings until a weight has halved; alpha = 1 - 2^(-1/half life) > 0.
-        half_life_ms: milliseconds of event time until a weight has halved, > 0.
+        half_life: event time until a weight has halved, > 0, in the unit that times are counted in
+            (milliseconds in the service).
 
     Raises:
         ValueError: not exactly one is given, or it is not a finite number in its range; the
@@ -59,7 +56,7 @@ class Factor:
     span: float | None = None
     com: float | None = None
     half_life_samples: float | None = None
-    half_life_ms: float | None = None
+    half_life: float | None = None
 
     def __post_init__(self) -> None:
         given = {name: getattr(self, name) for name in _RANGES if getattr(self, name) is not None}
@@ -75,7 +72,7 @@ class Factor:
     @property
     def clock(self) -> Clock:
         """The clock that the given parameter counts on."""
-        return Clock.COUNT if self.half_life_ms is None else Clock.EVENT_TIME
+        return Clock.COUNT if self.half_life is None else Clock.EVENT_TIME
 
     @property
     def count_alpha(self) -> float:
@@ -92,7 +89,7 @@ class Factor:
             return 1.0 / (1.0 + self.com)
         if self.half_life_samples is not None:
             return _alpha_of_half_life(float(self.half_life_samples))
-        raise ValueError("half_life_ms: a half life of event time has no alpha")
+        raise ValueError("half_life: a half life of event time has no alpha")
 
 
 def _alpha_of_half_life(samples: float) -> float:
@@ -106,70 +103,81 @@ def _alpha_of_half_life(samples: float) -> float:
         return float(1 - (-Decimal(2).ln() / Decimal(samples)).exp())
 
 
+def factor_set(factors: Factor | Sequence[Factor]) -> tuple[Factor, ...]:
+    """The factors of one key; they all smooth the same readings.
+
+    Raises:
+        ValueError: there is none, or they count on different clocks.
+    """
+    found = (factors,) if isinstance(factors, Factor) else tuple(factors)
+    if len({factor.clock for factor in found}) != 1:
+        raise ValueError(
+            "factors: give at least one, and all of them either with half_life (event time) or "
+            "without it (readings)"
+        )
+    return found
+
+
 @dataclass(frozen=True, slots=True)
-class FactorColumns:
-    """Factors as the fold reads them, one row per factor.
+class Rule:
+    """Which series get other factors: both globs must match.
+
+    Globs are those of `fnmatch` (`*`, `?`, `[seq]`, `[!seq]`), match the whole text and tell upper
+    from lower case.
 
     Attributes:
-        clock: uint8 (k,), a `Clock`.
-        alpha: float64 (k,), NaN in rows of event time.
-        half_life_ms: float64 (k,), NaN in rows of the count clock.
+        keys: glob of the key.
+        factors: what they get: as many as the default has.
+        field: glob of the field's name, where a record has several values.
     """
 
-    clock: UInt8
-    alpha: Float64
-    half_life_ms: Float64
-
-    def __len__(self) -> int:
-        return len(self.clock)
-
-    @staticmethod
-    def of(factors: Sequence[Factor]) -> "FactorColumns":
-        """Lay `factors` out in columns, in their order."""
-        counts = [factor.clock is Clock.COUNT for factor in factors]
-        return FactorColumns(
-            np.array([factor.clock for factor in factors], np.uint8),
-            np.array([f.count_alpha if c else nan for f, c in zip(factors, counts, strict=True)]),
-            np.array([nan if f.half_life_ms is None else f.half_life_ms for f in factors], float),
-        )
+    keys: str
+    factors: Factor | Sequence[Factor]
+    field: str = "*"
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRules:
-    """Which factor a key gets: that of the first rule whose glob matches, else the default.
-
-    Globs are those of `fnmatch` (`*`, `?`, `[seq]`, `[!seq]`), match the whole key and tell upper
-    from lower case.
+    """Which factors a series gets: those of the first rule that matches, else the default.
 
     Attributes:
-        default: the factor of keys that no rule matches.
-        rules: (glob, factor) pairs in order of precedence.
-        factors: the default, then each rule's factor; `resolve` answers with indices into it.
+        default: the factors of series that no rule matches.
+        rules: in order of precedence.
+        factors: the default, then each rule's factors; `resolve` answers with indices into it.
 
     Raises:
-        ValueError: more rules than a key's state can tell apart.
+        ValueError: more rules than a state can tell apart, or sets of different size.
     """
 
-    default: Factor
-    rules: Sequence[tuple[str, Factor]] = ()
-    factors: tuple[Factor, ...] = field(init=False, repr=False, compare=False)
-    _patterns: tuple[re.Pattern[str], ...] = field(init=False, repr=False, compare=False)
+    default: Factor | Sequence[Factor]
+    rules: Sequence[Rule] = ()
+    factors: tuple[tuple[Factor, ...], ...] = field(init=False, repr=False, compare=False)
+    _patterns: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = field(
+        init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
-        rules = tuple((glob, factor) for glob, factor in self.rules)
+        rules = tuple(self.rules)
         if len(rules) >= _MAX_FACTORS:
             raise ValueError(f"rules: write at most {_MAX_FACTORS - 1}, not {len(rules)}")
+        sets = (factor_set(self.default), *(factor_set(rule.factors) for rule in rules))
+        if len({len(each) for each in sets}) != 1:
+            raise ValueError(f"rules: each needs {len(sets[0])} factors, as the default has")
         derived = {
+            "default": sets[0],
             "rules": rules,
-            "factors": (self.default, *(factor for _, factor in rules)),
-            "_patterns": tuple(re.compile(translate(glob)) for glob, _ in rules),
+            "factors": sets,
+            "_patterns": tuple(
+                (re.compile(translate(rule.keys)), re.compile(translate(rule.field)))
+                for rule in rules
+            ),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
 
-    def resolve(self, key_text: str) -> int:
-        """The index in `factors` of the factor of the key `key_text`."""
-        for index, pattern in enumerate(self._patterns, start=1):
-            if pattern.match(key_text):
+    def resolve(self, key_text: str, field_name: str = "") -> int:
+        """The index in `factors` of the factors of the series `field_name` of `key_text`."""
+        for index, (keys, fields) in enumerate(self._patterns, start=1):
+            if keys.match(key_text) and fields.match(field_name):
                 return index
         return 0

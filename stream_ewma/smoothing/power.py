@@ -1,15 +1,17 @@
-"""2^-x in plain IEEE operations: the same bits on every machine, compiled or interpreted.
+"""2^-x and 1 - 2^-x in plain IEEE operations: the same bits everywhere, compiled or interpreted.
 
-The C library's `exp2` differs between libraries and versions, so a state could differ between two
-members of a group. Here only additions, multiplications, one truncation and tables are used, each
-exactly defined by IEEE 754, and the compiler may not fuse them.
+The C library's `exp2` and `expm1` differ between libraries and versions, so a state could differ
+between two members of a group. Here only additions, multiplications, one truncation and tables are
+used, each exactly defined by IEEE 754, and the compiler may not fuse them.
 
 Method: with k = round(128 x), n = k div 128, j = k mod 128 and r = x - k/128 (exact, |r| <= 1/256),
 
     2^-x = 2^-n * 2^(-j/128) * 2^-r,    2^-r - 1 = sum over i >= 1 of (-ln 2)^i / i! * r^i
 
 where the series stops after the fifth power (what is left out is below 0.01 ulp), and 2^(-j/128)
-is held as a sum of two doubles, so that only the last addition rounds noticeably.
+is held as a sum of two doubles, so that only the last addition rounds noticeably. 1 - 2^-x is
+put together from 1 - 2^(-j/128) in the same way; below 1/32, where that would cancel, it is the
+series itself, whose first term is held in two parts whose products with x are exact.
 """
 
 from decimal import Context, Decimal, localcontext
@@ -32,11 +34,25 @@ _GUARD: Final = 64
 belongs to a subnormal result is a normal number, and a subnormal result is rounded once."""
 
 
+_SERIES_BELOW: Final = 1 / 32
+_LINEAR_BELOW: Final = 2.0**-60
+_SPLITTER: Final = 2.0**27 + 1.0
+"""Veltkamp's: parts a double into two of at most 26 bits."""
+
+
 def _series() -> tuple[float, ...]:
-    """(-ln 2)^i / i! for i = 1..5, correctly rounded."""
+    """(-ln 2)^i / i! for i = 1..8, correctly rounded."""
     with localcontext(Context(prec=60)):
         ln_2 = Decimal(2).ln()
-        return tuple(float((-ln_2) ** i / factorial(i)) for i in range(1, 6))
+        return tuple(float((-ln_2) ** i / factorial(i)) for i in range(1, 9))
+
+
+def _ln_2_parts() -> tuple[float, float]:
+    """Ln 2 as the double of its first 26 bits, and the double of what is left."""
+    with localcontext(Context(prec=60)):
+        ln_2 = Decimal(2).ln()
+        first = int(ln_2 * 2**26) / 2**26
+        return first, float(ln_2 - Decimal(first))
 
 
 def _fractions() -> tuple[Float64, Float64]:
@@ -50,8 +66,22 @@ def _fractions() -> tuple[Float64, Float64]:
     return leading, trailing
 
 
-_C1, _C2, _C3, _C4, _C5 = _series()
+def _complements() -> tuple[Float64, Float64]:
+    """1 - 2^(-j/128) for j = 0..127 as a sum of two doubles, leading part first."""
+    leading, trailing = np.empty(_STEPS), np.empty(_STEPS)
+    with localcontext(Context(prec=60)):
+        for j in range(_STEPS):
+            exact = 1 - Decimal(2) ** (Decimal(-j) / _STEPS)
+            leading[j] = float(exact)
+            trailing[j] = float(exact - Decimal(float(leading[j])))
+    return leading, trailing
+
+
+_C1, _C2, _C3, _C4, _C5, _C6, _C7, _C8 = _series()
+_LN_2_FIRST, _LN_2_REST = _ln_2_parts()
 _LEADING, _TRAILING = _fractions()
+_COMPLEMENT_LEADING, _COMPLEMENT_TRAILING = _complements()
+_UNGUARD: Final = 2.0**_GUARD
 _POWERS: Final[Float64] = np.array([ldexp(1.0, _GUARD - n) for n in range(int(_LARGEST) + 1)])
 
 
@@ -75,3 +105,31 @@ def exp2_negative(x: float) -> float:
     leading = float(_LEADING[j])
     fraction = leading + (float(_TRAILING[j]) + leading * change)
     return fraction * float(_POWERS[k >> _STEP_BITS])
+
+
+@kernel
+def one_minus_exp2_negative(x: float) -> float:
+    """1 - 2^-x, at most 1 ulp from exact, for small x too: the weight of a time of x half lives.
+
+    Args:
+        x: not negative; infinity gives 1.
+
+    Returns:
+        A double in [0, 1].
+    """
+    if x < _LINEAR_BELOW:  # subnormal products would lose what the parts are for
+        return -_C1 * x
+    if x < _SERIES_BELOW:
+        wide = x * _SPLITTER
+        upper = wide - (wide - x)
+        lower = x - upper
+        rest = _C2 + x * (_C3 + x * (_C4 + x * (_C5 + x * (_C6 + x * (_C7 + x * _C8)))))
+        return upper * _LN_2_FIRST + (lower * _LN_2_FIRST + x * _LN_2_REST - x * x * rest)
+    k = int(x * _STEPS + 0.5) if x < 1.0 else _STEPS
+    if k == _STEPS:
+        return 1.0 - exp2_negative(x)
+    r = x - k * _STEP
+    r_2 = r * r
+    change = r * _C1 + r_2 * ((_C2 + r * _C3) + r_2 * (_C4 + r * _C5))
+    decay = float(_LEADING[k]) * _UNGUARD
+    return float(_COMPLEMENT_LEADING[k]) + (float(_COMPLEMENT_TRAILING[k]) - decay * change)

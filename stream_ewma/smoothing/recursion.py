@@ -15,61 +15,38 @@ The incremental form keeps a constant series exact and has no drift: on the coun
     |error| <= u max|x| (1/alpha + 4),    u = 2^-53,    to first order in u and for ever,
 
 since a step adds at most u max|x| (1 + 4 alpha) and shrinks what was there by 1 - alpha.
+
+Mean and count alone are folded by a short kernel; everything else (`absorbing`, `readout`) costs
+only those who ask for it. Where both serve, they give the same bits.
 """
 
 from dataclasses import dataclass
-from enum import IntEnum
 from math import isfinite, nan
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_ewma.columns import Float64, Int32, Int64, UInt8, UInt16
-from stream_ewma.jit import kernel
-from stream_ewma.smoothing.parameters import Clock, FactorColumns
-from stream_ewma.smoothing.power import exp2_negative
+from stream_ewma.jit import inner_kernel, kernel
+from stream_ewma.smoothing.general import fold_rows
+from stream_ewma.smoothing.layout import COUNT, Places
+from stream_ewma.smoothing.outputs import Quantity
+from stream_ewma.smoothing.parameters import Clock
+from stream_ewma.smoothing.plan import Plan, Row, Tables
+from stream_ewma.smoothing.rows import Action, Outcome, Rows
 from stream_ewma.smoothing.state import KeyedState
-
-
-class Action(IntEnum):
-    """What to do with a row."""
-
-    OBSERVE = 0
-    """Absorb the reading and emit the new mean."""
-
-    HOLD = 1
-    """Absorb nothing; emit the mean there is."""
-
-    RESET = 2
-    """Forget the key's readings."""
-
-    IGNORE = 3
-    """Leave the row out; its slot, time and reading are not looked at."""
-
-
-class Outcome(IntEnum):
-    """What became of a row."""
-
-    EMITTED = 0
-    NO_STATE = 1
-    """There is no mean: the key has no readings, or the row was a reset or to be ignored."""
-
-    NOT_FINITE = 2
-    """The reading, or the mean with it, is not a finite number: the state is untouched."""
-
+from stream_ewma.smoothing.weights import elapsed_time, share_of_event
 
 _OBSERVE: Final = int(Action.OBSERVE)
+_HOLD: Final = int(Action.HOLD)
 _RESET: Final = int(Action.RESET)
 _IGNORE: Final = int(Action.IGNORE)
 _EMITTED: Final = int(Outcome.EMITTED)
 _NO_STATE: Final = int(Outcome.NO_STATE)
 _NOT_FINITE: Final = int(Outcome.NOT_FINITE)
 _COUNT_CLOCK: Final = int(Clock.COUNT)
-_INT64_MAX: Final = (1 << 63) - 1
-
-_RESTART_WEIGHT: Final = 2.0**-1000
-"""All earlier readings together weighing less than this against a new one (a silence of 1000 half
-lives) is the same as none: the row starts anew, and no subnormal weight ever arises."""
+_EMPTY: Final[Int64] = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +54,38 @@ class FoldResult:
     """What the fold emits, one row per input row.
 
     Attributes:
-        mean: float64 (n,), the key's mean after the row; NaN unless emitted.
-        count: int64 (n,), the key's readings after the row; 0 unless emitted.
+        columns: by name: int64 (n,) for counts, bool (n,) for flags, else float64 (n,) with NaN
+            where a result is not defined; 0, false and NaN in rows that are not emitted.
         outcome: uint8 (n,), an `Outcome`.
+        notes: uint8 (n,), bits of `NOTE_...`; all zero from the short kernel.
     """
 
-    mean: Float64
-    count: Int64
+    columns: dict[str, NDArray[np.generic]]
     outcome: UInt8
+    notes: UInt8
+
+    @property
+    def mean(self) -> Float64:
+        """The first column."""
+        return np.asarray(next(iter(self.columns.values())))
+
+    @property
+    def count(self) -> Int64:
+        """The column named `count`."""
+        return np.asarray(self.columns["count"])
 
 
 def fold(
     state: KeyedState,
-    factors: FactorColumns,
+    plan: Plan,
     slot: Int32,
-    time_ms: Int64,
+    time: Int64,
     x: Float64,
     action: UInt8,
+    *,
+    weight: Float64 | None = None,
+    session: Int64 | None = None,
+    restart: UInt8 | None = None,
 ) -> FoldResult:
     """Fold n rows, in their order, into `state`; a slot may occur any number of times.
 
@@ -101,119 +93,175 @@ def fold(
 
     Args:
         state: changed in place; its rows must cover the slots.
-        factors: what the factor numbers in `state` mean.
-        slot: (n,), the row of the key.
-        time_ms: (n,), event time; not looked at on the count clock.
-        x: (n,), readings; looked at where the action is `OBSERVE`.
-        action: (n,), an `Action`.
+        plan: what `state` was laid out by.
+        slot: (n,); see `Rows` for this and the others.
+        time: (n,).
+        x: (n,).
+        action: (n,).
+        weight: (n,), with `Mode.weighted`.
+        session: (n,), with `Mode.sessions`.
+        restart: (n,).
 
     Raises:
-        ValueError: the columns differ in length.
-        IndexError: a slot has no row, or a row's factor is not in `factors`; the rows before it
+        ValueError: the columns differ in length, or do not go with the plan.
+        IndexError: a slot has no row, or a row's factors are not in the plan; the rows before it
             have been folded.
     """
     n = len(slot)
-    if not n == len(time_ms) == len(x) == len(action):
-        raise ValueError("slot, time_ms, x and action must have the same length")
-    result = FoldResult(np.full(n, nan), np.zeros(n, np.int64), np.empty(n, np.uint8))
-    fault = _fold(
-        (state.weight, state.mean, state.count, state.reference_ms, state.factor),
-        (factors.clock, factors.alpha, factors.half_life_ms),
-        (slot, time_ms, x, action),
-        (result.mean, result.count, result.outcome),
+    rows = Rows(
+        slot,
+        time,
+        x,
+        action,
+        np.empty(0) if weight is None else weight,
+        _EMPTY if session is None else session,
+        np.empty(0, np.uint8) if restart is None else restart,
     )
+    if any(len(column) not in (n, 0) for column in rows[4:]) or any(
+        len(column) != n for column in rows[:4]
+    ):
+        raise ValueError("the columns must have the same length")
+    if state.places != plan.places:
+        raise ValueError("the state has another plan's rows")
+    if (weight is None) == plan.mode.weighted or (session is None) == plan.mode.sessions:
+        raise ValueError("weights and sessions must come if the plan says so, and only then")
+    if plan.is_plain and restart is None:
+        result, fault = _fold_plain(state, plan, rows)
+    else:
+        result, fault = _fold_any(state, plan, rows)
     if fault < n:
         raise IndexError(f"row {fault}: slot {slot[fault]} has no row or an unknown factor")
     return result
 
 
-@kernel
-def _fold(
-    state: tuple[Float64, Float64, Int64, Int64, UInt16],
-    factors: tuple[UInt8, Float64, Float64],
-    rows: tuple[Int32, Int64, Float64, UInt8],
-    result: tuple[Float64, Int64, UInt8],
-) -> int:
-    """Fold all rows; answers their number, or the first row outside the state or the factors.
+def _fold_plain(state: KeyedState, plan: Plan, rows: Rows) -> tuple[FoldResult, int]:
+    n = len(rows.slot)
+    mean, count, outcome = np.full(n, nan), np.zeros(n, np.int64), np.empty(n, np.uint8)
+    fault = _fold_means(
+        state.words,
+        state.numbers,
+        state.factor,
+        plan.places,
+        plan.program.tables,
+        rows,
+        mean,
+        count,
+        outcome,
+    )
+    names = [output.name for output in plan.outputs]
+    columns: dict[str, NDArray[np.generic]] = dict(zip(names, (mean, count), strict=True))
+    return FoldResult(columns, outcome, np.zeros(n, np.uint8)), fault
 
-    The helpers take and give numbers only: handing them the arrays costs 30 ns a row.
-    """
-    weight, mean, count, reference_ms, factor = state
-    clock, alpha, half_life_ms = factors
-    slot, time_ms, x, action = rows
-    mean_out, count_out, outcome = result
+
+def _fold_any(state: KeyedState, plan: Plan, rows: Rows) -> tuple[FoldResult, int]:
+    n = len(rows.slot)
+    out = np.full((len(plan.outputs), n), nan)
+    outcome, notes = np.empty(n, np.uint8), np.zeros(n, np.uint8)
+    fault = fold_rows(
+        state.words,
+        state.factor,
+        plan.program,
+        rows,
+        Row.empty(plan.places.width),
+        Row.empty(plan.places.width),
+        out,
+        outcome,
+        notes,
+    )
+    columns: dict[str, NDArray[np.generic]] = {}
+    for output, values in zip(plan.outputs, out, strict=True):
+        if output.quantity is Quantity.COUNT:
+            columns[output.name] = np.nan_to_num(values).astype(np.int64)
+        elif output.quantity.is_flag:
+            columns[output.name] = values == 1.0
+        else:
+            columns[output.name] = values
+    return FoldResult(columns, outcome, notes), fault
+
+
+@kernel
+def _fold_means(  # noqa: C901  the loop over rows is written out: calls cost more than it
+    words: Int64,
+    numbers: Float64,
+    factor: UInt16,
+    places: Places,
+    tables: Tables,
+    rows: Rows,
+    mean_out: Float64,
+    count_out: Int64,
+    outcome: UInt8,
+) -> int:
+    """Fold all rows; answers their number, or the first row outside the state or the factors."""
+    slot, time, x, action = rows.slot, rows.time, rows.x, rows.action
+    width = places.width
+    to_mean = places.first_factor + places.mean
+    to_weight = places.first_factor + places.weight
     for i in range(len(slot)):
         outcome[i] = _NO_STATE
         if action[i] == _IGNORE:
             continue
         row = int(slot[i])
-        if row < 0 or row >= len(count) or factor[row] >= len(clock):
+        if row < 0 or row >= len(factor) or factor[row] >= len(tables.clock):
             return i
+        at = row * width
         if action[i] == _RESET:
-            weight[row], mean[row], count[row], reference_ms[row] = 0.0, 0.0, 0, 0
+            for word in range(at, at + width):
+                words[word] = 0
             continue
-        m, n = float(mean[row]), int(count[row])
+        m, n = float(numbers[at + to_mean]), int(words[at + COUNT])
         if action[i] == _OBSERVE:
             used = factor[row]
-            on_count = clock[used] == _COUNT_CLOCK
+            on_count = tables.clock[used] == _COUNT_CLOCK
             if on_count:
-                m, n = _absorb_count(m, n, float(alpha[used]), float(x[i]))
+                m, n = _absorb_count(m, n, float(tables.alpha[used]), float(x[i]))
                 w, t_ref = 0.0, 0
             else:
-                w, t_ref = float(weight[row]), int(reference_ms[row])
-                h, t = float(half_life_ms[used]), int(time_ms[i])
+                w, t_ref = float(numbers[at + to_weight]), int(words[at + places.reference])
+                h, t = float(tables.half_life[used]), int(time[i])
                 w, m, n, t_ref = _absorb_event(w, m, n, t_ref, h, t, float(x[i]))
             if not isfinite(m):
                 outcome[i] = _NOT_FINITE
                 continue
-            mean[row], count[row] = m, n
-            if not on_count:  # among millions of keys each array touched is a cache miss
-                weight[row], reference_ms[row] = w, t_ref
-        if n > 0:
+            numbers[at + to_mean], words[at + COUNT] = m, n
+            if not on_count:
+                numbers[at + to_weight], words[at + places.reference] = w, t_ref
+        if n > 0 and action[i] <= _HOLD:
             mean_out[i], count_out[i], outcome[i] = m, n, _EMITTED
     return len(slot)
 
 
-@kernel
+@inner_kernel
 def _absorb_count(mean: float, count: int, alpha: float, x: float) -> tuple[float, int]:
     """One reading on the count clock: the row's (mean, count) after it."""
     return (x if count == 0 else _towards(mean, x, alpha)), count + 1
 
 
-@kernel
+@inner_kernel
 def _absorb_event(
     weight: float,
     mean: float,
     count: int,
-    reference_ms: int,
-    half_life_ms: float,
-    time_ms: int,
+    reference: int,
+    half_life: float,
+    time: int,
     x: float,
 ) -> tuple[float, float, int, int]:
     """One reading in event time: the row's (weight, mean, count, reference) after it."""
     if count == 0:
-        return 1.0, x, 1, time_ms
-    if time_ms < reference_ms:
-        added = exp2_negative(_elapsed_ms(reference_ms, time_ms) / half_life_ms)
+        return 1.0, x, 1, time
+    late = time < reference
+    if late:
+        half_lives = elapsed_time(reference, time) / half_life
     else:
-        added = 1.0
-        weight *= exp2_negative(_elapsed_ms(time_ms, reference_ms) / half_life_ms)
-        reference_ms = time_ms
-        if weight < _RESTART_WEIGHT:
-            return 1.0, x, 1, time_ms
-    weight += added
-    return weight, _towards(mean, x, added / weight), count + 1, reference_ms
+        half_lives = elapsed_time(time, reference) / half_life
+        reference = time
+    weight, kept, share = share_of_event(weight, half_lives, 1.0, late)
+    if kept == 0.0 and not late:
+        count = 0
+    return weight, _towards(mean, x, share), count + 1, reference
 
 
-@kernel
+@inner_kernel
 def _towards(mean: float, x: float, share: float) -> float:
     """The mean after a reading with this share of the total weight; exactly x if that is all."""
     return x if share == 1.0 else mean + share * (x - mean)
-
-
-@kernel
-def _elapsed_ms(later: int, earlier: int) -> float:
-    """The difference, not negative: taken between integers, since doubles would lose digits."""
-    if earlier < 0 and later > earlier + _INT64_MAX:
-        return float(later) - float(earlier)  # above 2^63: the integers would wrap around
-    return float(later - earlier)

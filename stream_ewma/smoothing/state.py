@@ -1,4 +1,4 @@
-"""The state of the keys: one row per slot, one array per quantity."""
+"""The state of the keys: one row of words per slot, laid out by the plan."""
 
 from typing import Final
 
@@ -6,53 +6,66 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_ewma.columns import Float64, Int32, Int64, UInt16, extend
+from stream_ewma.smoothing.layout import COUNT, Places
 
 _FIRST_ROWS: Final = 1024
 _LARGE_STEP: Final = 65_536
 
 
 class KeyedState:
-    """What is known of each key's readings, as a struct of arrays.
+    """What is known of each key's readings.
 
-    Slot numbers come from outside (the key table); rows start out empty, with factor 0.
+    Slot numbers come from outside (the key table); rows start out empty, with factor set 0.
     Never hold one of the arrays across a call of `grow`: it may move them.
 
+    Args:
+        places: where each quantity is in a row; see `Places`.
+
     Attributes:
-        weight: float64 (rows,), sum of the readings' weights at `reference_ms`. The only quantity
-            that decays. Event time only: on the count clock it is the constant 1/alpha.
-        mean: float64 (rows,), the weighted mean.
-        count: int64 (rows,), finite readings since the first or the last reset; 0: an empty row.
-        reference_ms: int64 (rows,), the greatest event time absorbed. Event time only.
-        factor: uint16 (rows,), index of the key's factor.
+        places: the same.
+        words: int64 (rows * places.width,), the rows one after another.
+        factor: uint16 (rows,), index of the key's set of factors.
     """
 
-    __slots__ = ("count", "factor", "mean", "reference_ms", "weight")
+    __slots__ = ("factor", "places", "words")
 
-    weight: Float64
-    mean: Float64
-    count: Int64
-    reference_ms: Int64
+    places: Places
+    words: Int64
     factor: UInt16
 
-    def __init__(self) -> None:
-        self.weight = np.zeros(0, np.float64)
-        self.mean = np.zeros(0, np.float64)
-        self.count = np.zeros(0, np.int64)
-        self.reference_ms = np.zeros(0, np.int64)
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        self.words = np.zeros(0, np.int64)
         self.factor = np.zeros(0, np.uint16)
 
-    def _columns(self) -> tuple[NDArray[np.generic], ...]:
-        return tuple(getattr(self, name) for name in self.__slots__)
+    @property
+    def numbers(self) -> Float64:
+        """The words as float64, over the same memory."""
+        return self.words.view(np.float64)
 
     @property
     def rows(self) -> int:
         """Rows that there is room for; slots below this number may be used."""
-        return len(self.count)
+        return len(self.factor)
 
     @property
     def bytes(self) -> int:
         """Memory held by the rows."""
-        return sum(column.nbytes for column in self._columns())
+        return self.words.nbytes + self.factor.nbytes
+
+    def integers(self, place: int) -> Int64:
+        """The word at `place` of every row, as integers (rows,)."""
+        return self.words.reshape(-1, self.places.width)[:, place]
+
+    def floats(self, place: int, factor: int = 0) -> Float64:
+        """The word at `place` of factor number `factor` in every row, as float64 (rows,)."""
+        at = self.places.first_factor + factor * self.places.stride + place
+        return self.numbers.reshape(-1, self.places.width)[:, at]
+
+    @property
+    def count(self) -> Int64:
+        """Readings of every row since its first or its last reset (rows,); 0: an empty row."""
+        return self.integers(COUNT)
 
     def grow(self, rows: int) -> None:
         """Make room for at least `rows` rows; the new rows are empty.
@@ -66,24 +79,24 @@ class KeyedState:
             return
         step = min(max(self.rows, _FIRST_ROWS), max(self.rows // 8, _LARGE_STEP))
         target = max(rows, self.rows + step)
-        for column in self._columns():
-            extend(column, target)
+        extend(self.words, target * self.places.width)
+        extend(self.factor, target)
 
     def assign(self, slots: Int32 | Int64, factor_index: int | UInt16) -> None:
-        """Set the factor of `slots` (one for all, or one for each).
+        """Set the factors of `slots` (one set for all, or one for each).
 
         Raises:
             IndexError: a slot has no row.
         """
         self.factor[slots] = factor_index
 
-    def reset(self, slot: int) -> None:
-        """Forget the readings of one key; its factor stays.
+    def row(self, slot: int) -> NDArray[np.int64]:
+        """The words of one row, a view.
 
         Raises:
             IndexError: the slot has no row.
         """
-        self.weight[slot] = 0.0
-        self.mean[slot] = 0.0
-        self.count[slot] = 0
-        self.reference_ms[slot] = 0
+        if not 0 <= slot < self.rows:
+            raise IndexError(f"slot {slot} has no row")
+        width = self.places.width
+        return self.words[slot * width : (slot + 1) * width]

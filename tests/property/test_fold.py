@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_ewma.smoothing.parameters import Factor
-from stream_ewma.smoothing.recursion import Action, FoldResult, Outcome
+from stream_ewma.smoothing.recursion import FoldResult
+from stream_ewma.smoothing.rows import Action, Outcome
 from tests.support.folding import (
     STATE_COLUMNS,
     fold_rows,
@@ -53,11 +54,11 @@ def test_count_clock_stays_within_its_bound_of_exact_smoothing(
         assert result.count[row] == row + 1
 
 
-def exact_mean(readings: list[tuple[int, float]], half_life_ms: float) -> Decimal:
+def exact_mean(readings: list[tuple[int, float]], half_life: float) -> Decimal:
     """The weighted mean by its definition, to 60 digits."""
     with localcontext(Context(prec=60)):
         latest = max(time for time, _ in readings)
-        rate = -Decimal(2).ln() / Decimal(half_life_ms)
+        rate = -Decimal(2).ln() / Decimal(half_life)
         weights = [(rate * (latest - time)).exp() for time, _ in readings]
         products = [w * Decimal(x) for w, (_, x) in zip(weights, readings, strict=True)]
         return sum(products) / sum(weights)
@@ -65,24 +66,24 @@ def exact_mean(readings: list[tuple[int, float]], half_life_ms: float) -> Decima
 
 @given(half_lives, readings(st.integers(0, 60_000)))
 def test_event_time_is_the_weighted_mean_whatever_the_order_of_arrival(
-    half_life_ms: float, rows: list[tuple[int, float]]
+    half_life: float, rows: list[tuple[int, float]]
 ) -> None:
-    factor = Factor(half_life_ms=max(half_life_ms, 100.0))  # no silence is a restart
+    factor = Factor(half_life=max(half_life, 100.0))  # no silence is a restart
     times, x = zip(*rows, strict=True)
     result = fold_rows(new_state(1), [factor], x, times_ms=times)
 
     for end in range(1, len(rows) + 1):
         largest = max(abs(value) for value in x[:end])
-        exact = float(exact_mean(rows[:end], factor.half_life_ms))
+        exact = float(exact_mean(rows[:end], factor.half_life))
         assert result.mean[end - 1] == pytest.approx(exact, rel=0, abs=1e-13 * largest)
         assert result.count[end - 1] == end
 
 
 @given(half_lives, readings(st.integers(0, 60_000)), st.randoms(use_true_random=False))
 def test_order_of_arrival_does_not_matter(
-    half_life_ms: float, rows: list[tuple[int, float]], source: object
+    half_life: float, rows: list[tuple[int, float]], source: object
 ) -> None:
-    factor = Factor(half_life_ms=max(half_life_ms, 100.0))
+    factor = Factor(half_life=max(half_life, 100.0))
     states = []
     for _ in range(2):
         times, x = zip(*rows, strict=True)
@@ -94,7 +95,7 @@ def test_order_of_arrival_does_not_matter(
     largest = max(abs(x) for _, x in rows)
     assert other.mean[0] == pytest.approx(one.mean[0], rel=0, abs=1e-12 * largest)
     assert other.weight[0] == pytest.approx(one.weight[0], rel=1e-12)
-    assert (other.count[0], other.reference_ms[0]) == (one.count[0], one.reference_ms[0])
+    assert (other.count[0], other.reference[0]) == (one.count[0], one.reference[0])
 
 
 @given(alphas, st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60))
@@ -111,17 +112,17 @@ def test_count_clock_equals_pandas(alpha: float, x: list[float]) -> None:
         sorted
     ),
 )
-def test_event_time_equals_pandas(half_life_ms: int, rows: list[tuple[int, float]]) -> None:
+def test_event_time_equals_pandas(half_life: int, rows: list[tuple[int, float]]) -> None:
     times, x = zip(*rows, strict=True)
     theirs = (
         pd.Series(x)
         .ewm(
-            halflife=pd.Timedelta(half_life_ms, "ms"),
+            halflife=pd.Timedelta(half_life, "ms"),
             times=pd.to_datetime(np.array(times), unit="ms"),
         )
         .mean()
     )
-    factor = Factor(half_life_ms=half_life_ms)
+    factor = Factor(half_life=half_life)
     ours = fold_rows(new_state(1), [factor], x, times_ms=times).mean
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12 * max(map(abs, x)))
 
@@ -130,8 +131,8 @@ FACTORS = [
     Factor(alpha=0.2),
     Factor(alpha=1.0),
     Factor(half_life_samples=3.7),
-    Factor(half_life_ms=1000.0),
-    Factor(half_life_ms=5e-324),
+    Factor(half_life=1000.0),
+    Factor(half_life=5e-324),
 ]
 KEYS = 4
 rows_of_any_kind = st.lists(

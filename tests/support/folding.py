@@ -5,16 +5,41 @@ from hashlib import sha256
 
 import numpy as np
 
-from stream_ewma.smoothing.parameters import Factor, FactorColumns
-from stream_ewma.smoothing.recursion import Action, FoldResult, fold
+from stream_ewma.columns import Float64, Int64
+from stream_ewma.smoothing.parameters import Factor
+from stream_ewma.smoothing.plan import Plan
+from stream_ewma.smoothing.recursion import FoldResult, fold
+from stream_ewma.smoothing.rows import Action
 from stream_ewma.smoothing.state import KeyedState
 
-STATE_COLUMNS = ("weight", "mean", "count", "reference_ms", "factor")
+STATE_COLUMNS = ("weight", "mean", "count", "reference", "factor")
+BOTH_CLOCKS = (Factor(alpha=1), Factor(half_life=1))
 
 
-def new_state(rows: int, factor_indices: Sequence[int] = ()) -> KeyedState:
+class PlainState(KeyedState):
+    """Rows for mean and count on either clock, with names for what is in them."""
+
+    @property
+    def mean(self) -> Float64:
+        return self.floats(self.places.mean)
+
+    @property
+    def weight(self) -> Float64:
+        return self.floats(self.places.weight)
+
+    @property
+    def reference(self) -> Int64:
+        return self.integers(self.places.reference)
+
+
+def plain_plan(factors: Sequence[Factor]) -> Plan:
+    """A plan whose rows are those of `PlainState`, whatever the clocks of `factors` are."""
+    return Plan(sets=tuple((factor,) for factor in (*factors, *BOTH_CLOCKS)))
+
+
+def new_state(rows: int, factor_indices: Sequence[int] = ()) -> PlainState:
     """Rows for `rows` keys; the first of them get the given factors."""
-    state = KeyedState()
+    state = PlainState(plain_plan(()).places)
     state.grow(rows)
     state.assign(np.arange(len(factor_indices)), np.array(factor_indices, np.uint16))
     return state
@@ -33,7 +58,7 @@ def fold_rows(
     n = len(x)
     return fold(
         state,
-        FactorColumns.of(factors),
+        plain_plan(factors),
         np.array([0] * n if slots is None else slots, np.int32),
         np.array([0] * n if times_ms is None else times_ms, np.int64),
         np.array(x, np.float64),
@@ -60,9 +85,9 @@ def digest() -> str:
         Factor(alpha=0.2),
         Factor(alpha=1.0),
         Factor(half_life_samples=12.5),
-        Factor(half_life_ms=1500.0),
-        Factor(half_life_ms=0.3),
-        Factor(half_life_ms=7e17),
+        Factor(half_life=1500.0),
+        Factor(half_life=0.3),
+        Factor(half_life=7e17),
     ]
     state = new_state(keys, [key % len(factors) for key in range(keys)])
     x = generator.normal(20.0, 5.0, n)
@@ -71,7 +96,7 @@ def digest() -> str:
     x[hostile] = np.resize([np.nan, np.inf, -np.inf, 1.7e308, -1.7e308, 5e-324, -0.0], 400)
     extremes = generator.integers(0, n, 60)
     times[extremes] = np.resize([-(2**63), 2**63 - 1, 0, -1], 60)
-    actions = generator.choice(list(Action), n, p=[0.9, 0.06, 0.01, 0.03])
+    actions = generator.choice(list(Action), n, p=[0.9, 0.05, 0.01, 0.03, 0.01])
     result = fold_rows(
         state, factors, x, slots=generator.integers(0, keys, n), times_ms=times, actions=actions
     )

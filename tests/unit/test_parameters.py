@@ -6,7 +6,7 @@ from decimal import Context, Decimal, localcontext
 import pandas as pd
 import pytest
 
-from stream_ewma.smoothing.parameters import Clock, Factor, FactorColumns, KeyRules
+from stream_ewma.smoothing.parameters import Clock, Factor, KeyRules, Rule, factor_set
 
 
 def test_every_parameter_of_the_count_clock_gives_its_alpha() -> None:
@@ -48,13 +48,13 @@ def test_parameters_mean_what_pandas_means(ours: dict, theirs: dict) -> None:
 
 
 def test_only_a_half_life_in_milliseconds_runs_on_event_time() -> None:
-    assert Factor(half_life_ms=30_000).clock is Clock.EVENT_TIME
+    assert Factor(half_life=30_000).clock is Clock.EVENT_TIME
     assert {Factor(alpha=1).clock, Factor(half_life_samples=1).clock} == {Clock.COUNT}
 
 
 def test_a_half_life_of_event_time_has_no_alpha() -> None:
-    with pytest.raises(ValueError, match=r"^half_life_ms: .* no alpha"):
-        _ = Factor(half_life_ms=1).count_alpha
+    with pytest.raises(ValueError, match=r"^half_life: .* no alpha"):
+        _ = Factor(half_life=1).count_alpha
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_half_life_of_event_time_has_no_alpha() -> None:
         ({"span": 0.99}, "span: write a number at least 1, not 0.99"),
         ({"com": -0.1}, "com: write a number at least 0, not -0.1"),
         ({"half_life_samples": 0}, "half_life_samples: write a number greater than 0, not 0"),
-        ({"half_life_ms": -1}, "half_life_ms: write a number greater than 0, not -1"),
+        ({"half_life": -1}, "half_life: write a number greater than 0, not -1"),
     ],
 )
 def test_a_value_outside_its_range_is_refused_by_name(given: dict, message: str) -> None:
@@ -73,7 +73,7 @@ def test_a_value_outside_its_range_is_refused_by_name(given: dict, message: str)
         Factor(**given)
 
 
-@pytest.mark.parametrize("name", ["alpha", "span", "com", "half_life_samples", "half_life_ms"])
+@pytest.mark.parametrize("name", ["alpha", "span", "com", "half_life_samples", "half_life"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_value_that_is_not_finite_is_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"^{name}: "):
@@ -83,28 +83,25 @@ def test_a_value_that_is_not_finite_is_refused(name: str, value: float) -> None:
 def test_exactly_one_parameter_must_be_given() -> None:
     with pytest.raises(ValueError, match=r"exactly one of alpha, span, .*; given: none$"):
         Factor()
-    with pytest.raises(ValueError, match=r"exactly one of .*; given: alpha, half_life_ms$"):
-        Factor(alpha=0.1, half_life_ms=5)
+    with pytest.raises(ValueError, match=r"exactly one of .*; given: alpha, half_life$"):
+        Factor(alpha=0.1, half_life=5)
 
 
-def test_factors_lie_in_columns_in_their_order() -> None:
-    columns = FactorColumns.of([Factor(span=9), Factor(half_life_ms=250)])
-
-    assert len(columns) == 2
-    assert columns.clock.tolist() == [Clock.COUNT, Clock.EVENT_TIME]
-    assert columns.alpha[0] == 0.2
-    assert math.isnan(columns.alpha[1])
-    assert math.isnan(columns.half_life_ms[0])
-    assert columns.half_life_ms[1] == 250.0
+def test_factors_of_one_key_count_on_one_clock() -> None:
+    assert factor_set(Factor(span=9)) == (Factor(span=9),)
+    assert factor_set([Factor(span=9), Factor(com=2)]) == (Factor(span=9), Factor(com=2))
+    for wrong in ([], [Factor(span=9), Factor(half_life=9)]):
+        with pytest.raises(ValueError, match=r"^factors: "):
+            factor_set(wrong)
 
 
-FAST, SLOW, OTHER = Factor(alpha=0.5), Factor(alpha=0.01), Factor(half_life_ms=1000)
+FAST, SLOW, OTHER = Factor(alpha=0.5), Factor(alpha=0.01), Factor(half_life=1000)
 
 
 def test_the_first_matching_rule_decides() -> None:
-    rules = KeyRules(OTHER, [("pump-*", FAST), ("pump-7", SLOW), ("*-7", SLOW)])
+    rules = KeyRules(OTHER, [Rule("pump-*", FAST), Rule("pump-7", SLOW), Rule("*-7", SLOW)])
 
-    chosen = {key: rules.factors[rules.resolve(key)] for key in ("pump-7", "fan-7", "fan-8")}
+    chosen = {key: rules.factors[rules.resolve(key)][0] for key in ("pump-7", "fan-7", "fan-8")}
 
     assert chosen == {"pump-7": FAST, "fan-7": SLOW, "fan-8": OTHER}
 
@@ -124,26 +121,26 @@ def test_the_first_matching_rule_decides() -> None:
     ],
 )
 def test_globs(glob: str, key: str, matches: bool) -> None:
-    assert KeyRules(OTHER, [(glob, FAST)]).resolve(key) == int(matches)
+    assert KeyRules(OTHER, [Rule(glob, FAST)]).resolve(key) == int(matches)
 
 
 def test_without_rules_every_key_gets_the_default() -> None:
     rules = KeyRules(FAST)
 
-    assert rules.factors == (FAST,)
+    assert rules.factors == ((FAST,),)
     assert rules.resolve("anything") == 0
 
 
 def test_rules_do_not_change_with_the_list_they_were_made_from() -> None:
-    source = [("a", FAST)]
+    source = [Rule("a", FAST)]
     rules = KeyRules(OTHER, source)
     source.clear()
 
-    assert rules.rules == (("a", FAST),)
-    assert rules == KeyRules(OTHER, (("a", FAST),))
+    assert rules.rules == (Rule("a", FAST),)
+    assert rules == KeyRules(OTHER, (Rule("a", FAST),))
 
 
 def test_more_rules_than_a_state_can_name_are_refused() -> None:
-    KeyRules(OTHER, [("a", FAST)] * 65_535)
+    KeyRules(OTHER, [Rule("a", FAST)] * 65_535)
     with pytest.raises(ValueError, match="at most 65535, not 65536"):
-        KeyRules(OTHER, [("a", FAST)] * 65_536)
+        KeyRules(OTHER, [Rule("a", FAST)] * 65_536)

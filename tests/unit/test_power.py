@@ -68,9 +68,10 @@ def test_never_rises() -> None:
 
 COMPILE_AND_PRINT = """
 from tests.support.folding import digest
-from stream_ewma.smoothing.recursion import _fold
+from stream_ewma.smoothing.general import fold_rows
+from stream_ewma.smoothing.recursion import _fold_means
 digest()
-print(*_fold.inspect_asm().values())
+print(*_fold_means.inspect_asm().values(), *fold_rows.inspect_asm().values())
 """
 
 

@@ -11,7 +11,7 @@ from stream_ewma.engine.task import PartitionTask, Step, TaskConfig
 from stream_ewma.payloads import decoder, encoder
 from stream_ewma.payloads.columns import ReadingOptions
 from stream_ewma.records.fetched import split_runs
-from stream_ewma.smoothing.parameters import Factor, KeyRules
+from stream_ewma.smoothing.parameters import Factor, KeyRules, Rule
 from tests.support.batches import NOW_MS, Published, Record, published, read, runs_of
 
 OPTIONS = ReadingOptions()
@@ -276,7 +276,7 @@ def test_a_payload_that_fails_is_not_blamed_for_the_key_it_does_not_show(
 
 def test_rules_choose_the_factor_when_a_key_is_first_seen() -> None:
     rules = KeyRules(
-        Factor(alpha=0.5), [("pump-*", Factor(alpha=1)), ("*", Factor(half_life_ms=1000))]
+        Factor(alpha=0.5), [Rule("pump-*", Factor(alpha=1)), Rule("*", Factor(half_life=1000))]
     )
     records = [Record(key, x) for key in (b"pump-1", b"fan") for x in (b"0", b"10")]
 
@@ -289,7 +289,7 @@ def test_a_late_event_is_merged_by_its_age() -> None:
     at = [(0, 0), (2000, 8), (1000, 2)]
     records = [Record(b"k", b'{"value":%d,"timestamp":%d}' % (x, NOW_MS + t)) for t, x in at]
 
-    step = task(rules=KeyRules(Factor(half_life_ms=1000))).process(runs_of(records))
+    step = task(rules=KeyRules(Factor(half_life=1000))).process(runs_of(records))
 
     assert values(step)[-1]["ewma"] == pytest.approx((0 / 4 + 8 + 2 / 2) / (1 / 4 + 1 + 1 / 2))
 

@@ -1,0 +1,255 @@
+"""The fold for every mode and output: each reading is tried on a copy of its row.
+
+A state that is not finite, or a reading that is refused, leaves no trace that way.
+"""
+
+from math import isfinite, nan
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_ewma.columns import Float64, Int64, UInt8, UInt16
+from stream_ewma.jit import inner_kernel, kernel
+from stream_ewma.smoothing.absorbing import (
+    NOTE_LATE,
+    NOTE_NOT_READY,
+    NOTE_RESTARTED,
+    absorb,
+    age_weights,
+    clip,
+    drop_earliest,
+    hold_back,
+    is_due,
+)
+from stream_ewma.smoothing.layout import COUNT, FLAG_EMITTED, FLAG_STALE, Places
+from stream_ewma.smoothing.outputs import Code
+from stream_ewma.smoothing.parameters import Clock
+from stream_ewma.smoothing.plan import EVENT, NEVER, WARM_UP_HOLD, Program, Row, Terms
+from stream_ewma.smoothing.readout import is_ready, read, zscore
+from stream_ewma.smoothing.rows import Action, Outcome, Rows
+from stream_ewma.smoothing.weights import elapsed_time
+
+_NOT_ADMITTED: Final = -1
+_OBSERVE: Final = int(Action.OBSERVE)
+_HOLD: Final = int(Action.HOLD)
+_RESET: Final = int(Action.RESET)
+_IGNORE: Final = int(Action.IGNORE)
+_EMITTED: Final = int(Outcome.EMITTED)
+_NO_STATE: Final = int(Outcome.NO_STATE)
+_NOT_FINITE: Final = int(Outcome.NOT_FINITE)
+_LATE: Final = int(Outcome.LATE)
+_THINNED: Final = int(Outcome.THINNED)
+_WARMING_UP: Final = int(Outcome.WARMING_UP)
+_COUNT_CLOCK: Final = int(Clock.COUNT)
+_ZSCORE: Final = int(Code.ZSCORE)
+
+
+@inner_kernel
+def _is_too_late(words: Int64, places: Places, terms: Terms, time: int) -> bool:
+    """Whether the mode has no use for a reading of this time, before the row's last."""
+    if terms.weighting != EVENT or terms.refuses_late:
+        return True
+    lateness = elapsed_time(int(words[places.reference]), time)
+    return terms.late_cutoff != NEVER and lateness > terms.late_cutoff
+
+
+@inner_kernel
+def _forgets(words: Int64, places: Places, terms: Terms, rows: Rows, i: int, time: int) -> bool:
+    """Whether the row is to be forgotten before reading `i`: request, session or silence."""
+    if len(rows.restart) > 0 and rows.restart[i] != 0:
+        return True
+    if places.session >= 0 and rows.session[i] > words[places.session]:
+        return True
+    if terms.reset_after == NEVER or time <= words[places.reference]:
+        return False
+    return elapsed_time(time, int(words[places.reference])) > terms.reset_after
+
+
+@inner_kernel
+def _admit(
+    words: Int64, places: Places, terms: Terms, on_count: bool, rows: Rows, i: int, time: int
+) -> int:
+    """What is to be noted of reading `i`, for which the row may be forgotten; -1 if it is late."""
+    notes = 0
+    is_held = places.held >= 0 and words[places.held] > 0
+    if words[COUNT] > 0 or is_held:
+        if _forgets(words, places, terms, rows, i, time):
+            for word in range(places.width):
+                words[word] = 0
+            notes = NOTE_RESTARTED
+        elif places.session >= 0 and rows.session[i] < words[places.session]:
+            return _NOT_ADMITTED
+    if words[COUNT] > 0 and not on_count and time < words[places.reference]:
+        if _is_too_late(words, places, terms, time):
+            return _NOT_ADMITTED
+        notes |= NOTE_LATE
+    if places.session >= 0:
+        words[places.session] = rows.session[i]
+    return notes
+
+
+@inner_kernel
+def _observe(state: Row, program: Program, used: int, rows: Rows, i: int) -> tuple[int, int]:
+    """Take reading `i` into the row; answers its outcome so far, and notes."""
+    numbers, words = state.numbers, state.words
+    places, terms = program.places, program.terms
+    x, time = float(rows.x[i]), int(rows.time[i])
+    if not (isfinite(x) and abs(x) <= terms.most):
+        return _NOT_FINITE, 0
+    on_count = program.tables.clock[used] == _COUNT_CLOCK
+    notes = _admit(words, places, terms, on_count, rows, i, time)
+    if notes == _NOT_ADMITTED:
+        return _LATE, 0
+    x, clipped = clip(numbers, words, places, terms, x)
+    if places.flags >= 0:
+        words[places.flags] &= ~FLAG_STALE
+    sound = True
+    if places.held < 0:
+        added = float(rows.weight[i]) if len(rows.weight) > 0 else 1.0
+        sound = absorb(state, program, used, x, time, added)
+    else:
+        while is_due(words, places, terms) and sound:
+            sound = _absorb_earliest(state, program, used)
+        if words[COUNT] > 0 and time < words[places.reference]:
+            return _LATE, 0
+        hold_back(words, numbers, places, x, time)
+    return (_EMITTED if sound else _NOT_FINITE), notes | clipped
+
+
+@inner_kernel
+def _absorb_earliest(state: Row, program: Program, used: int) -> bool:
+    """Absorb the earliest of the readings held back."""
+    at = program.places.held
+    time, x = int(state.words[at + 1]), float(state.numbers[at + 2])
+    drop_earliest(state.words, program.places)
+    return absorb(state, program, used, x, time, 1.0)
+
+
+@inner_kernel
+def _absorb_held(state: Row, program: Program, used: int) -> bool:
+    """Absorb all that is held back: for a look at the results, on a copy of the row."""
+    if program.places.held < 0:
+        return True
+    sound = True
+    while state.words[program.places.held] > 0 and sound:
+        sound = _absorb_earliest(state, program, used)
+    return sound
+
+
+@inner_kernel
+def _is_worth_emitting(
+    numbers: Float64, words: Int64, places: Places, terms: Terms, mean: float, time: int
+) -> bool:
+    """Whether `Emission` lets the result through; then it is what later ones are compared with."""
+    if terms.emit_interval == NEVER and not terms.emit_change > 0.0:
+        return True
+    worth = bool(words[places.flags] & FLAG_EMITTED == 0)
+    if places.emitted_time >= 0:
+        last = int(words[places.emitted_time])
+        worth = worth or (time > last and elapsed_time(time, last) >= terms.emit_interval)
+        if worth:
+            words[places.emitted_time] = time
+    if places.emitted_mean >= 0:
+        worth = worth or abs(mean - numbers[places.emitted_mean]) >= terms.emit_change
+        if worth:
+            numbers[places.emitted_mean] = mean
+    if worth:
+        words[places.flags] |= FLAG_EMITTED
+    return worth
+
+
+@inner_kernel
+def _emit(
+    state: Row,
+    replay: Row,
+    program: Program,
+    used: int,
+    time: int,
+    notes: int,
+    out: NDArray[np.float64],
+    i: int,
+) -> tuple[int, int]:
+    """Fill in the results of row `i`, if it is to have any; answers its outcome and notes."""
+    places, terms = program.places, program.terms
+    if not is_ready(replay.numbers, replay.words, places, terms):
+        notes |= NOTE_NOT_READY
+        if terms.warm_up == WARM_UP_HOLD:
+            return _WARMING_UP, notes
+    mean = float(replay.numbers[places.first_factor + places.mean])
+    if not _is_worth_emitting(state.numbers, state.words, places, terms, mean, time):
+        return _THINNED, notes
+    for column in range(len(program.reads.code)):
+        if program.reads.code[column] != _ZSCORE:
+            out[column, i] = read(replay, program, used, column, time, notes)
+    return _EMITTED, notes
+
+
+@inner_kernel
+def _read_zscores(state: Row, program: Program, x: float, out: NDArray[np.float64], i: int) -> None:
+    """Fill in the z-scores of row `i`: they compare the reading with what is known before it."""
+    places, reads = program.places, program.reads
+    for column in range(len(reads.code)):
+        if reads.code[column] == _ZSCORE:
+            at = places.first_factor + int(reads.factor[column]) * places.stride
+            out[column, i] = zscore(state.numbers, state.words, at, places, program.terms, x)
+
+
+@inner_kernel
+def _copy(target: Int64, to: int, source: Int64, start: int, count: int) -> None:
+    for word in range(count):
+        target[to + word] = source[start + word]
+
+
+@kernel
+def fold_rows(  # noqa: C901, PLR0912  one pass over all that can happen to a row
+    words: Int64,
+    factor: UInt16,
+    program: Program,
+    rows: Rows,
+    trial: Row,
+    replay: Row,
+    out: NDArray[np.float64],
+    outcome: UInt8,
+    notes: UInt8,
+) -> int:
+    """Fold all rows; answers their number, or the first row outside the state or the factors.
+
+    `trial` has the words of the row at work, `replay` those with the readings held back absorbed.
+    """
+    width = program.places.width
+    for i in range(len(rows.slot)):
+        outcome[i] = _NO_STATE
+        action = rows.action[i]
+        if action == _IGNORE:
+            continue
+        row = int(rows.slot[i])
+        if row < 0 or row >= len(factor) or factor[row] >= len(program.tables.clock):
+            return i
+        used, at = int(factor[row]), row * width
+        if action == _RESET:
+            for word in range(at, at + width):
+                words[word] = 0
+            continue
+        _copy(trial.words, 0, words, at, width)
+        result, noted = _EMITTED, 0
+        if action == _OBSERVE:
+            _read_zscores(trial, program, float(rows.x[i]), out, i)
+            result, noted = _observe(trial, program, used, rows, i)
+        elif program.terms.ages:
+            age_weights(trial, program, used)
+        _copy(replay.words, 0, trial.words, 0, width)
+        if result == _EMITTED and not _absorb_held(replay, program, used):
+            result = _NOT_FINITE
+        if result == _EMITTED:
+            if replay.words[COUNT] == 0 or action > _HOLD:
+                result = _NO_STATE
+            else:
+                time = int(rows.time[i])
+                result, noted = _emit(trial, replay, program, used, time, noted, out, i)
+            _copy(words, at, trial.words, 0, width)
+        if result != _EMITTED:
+            for column in range(len(program.reads.code)):
+                out[column, i] = nan  # z-scores come before it is known what becomes of the row
+        outcome[i], notes[i] = result, noted
+    return len(rows.slot)
