@@ -253,3 +253,35 @@ def fold_rows(  # noqa: C901, PLR0912  one pass over all that can happen to a ro
                 out[column, i] = nan  # z-scores come before it is known what becomes of the row
         outcome[i], notes[i] = result, noted
     return len(rows.slot)
+
+
+@kernel
+def read_rows(
+    words: Int64,
+    factor: UInt16,
+    program: Program,
+    slot: Int32,
+    time: Int64,
+    replay: Row,
+    out: NDArray[np.float64],
+    outcome: UInt8,
+    notes: UInt8,
+) -> int:
+    """Read the results of each slot at a time, changing nothing; answers as `fold_rows`."""
+    width = program.places.width
+    for i in range(len(slot)):
+        row = int(slot[i])
+        if row < 0 or row >= len(factor) or factor[row] >= len(program.tables.clock):
+            return i
+        used = int(factor[row])
+        _copy(replay.words, 0, words, row * width, width)
+        outcome[i] = _NO_STATE
+        if not _absorb_held(replay, program, used) or replay.words[COUNT] == 0:
+            continue
+        if not is_ready(replay.numbers, replay.words, program.places, program.terms):
+            notes[i] = NOTE_NOT_READY
+        outcome[i] = _EMITTED
+        for column in range(len(program.reads.code)):
+            if program.reads.code[column] != _ZSCORE:
+                out[column, i] = read(replay, program, used, column, int(time[i]), int(notes[i]))
+    return len(slot)

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from stream_ewma.columns import Float64, Int32, Int64, UInt8, UInt16
 from stream_ewma.jit import inner_kernel, kernel
-from stream_ewma.smoothing.general import fold_rows
+from stream_ewma.smoothing.general import fold_rows, read_rows
 from stream_ewma.smoothing.layout import COUNT, Places
 from stream_ewma.smoothing.outputs import Quantity
 from stream_ewma.smoothing.parameters import Clock
@@ -129,9 +129,41 @@ def fold(
         result, fault = _fold_plain(state, plan, rows)
     else:
         result, fault = _fold_any(state, plan, rows)
-    if fault < n:
-        raise IndexError(f"row {fault}: slot {slot[fault]} has no row or an unknown factor")
+    _check_fault(fault, slot)
     return result
+
+
+def snapshot(state: KeyedState, plan: Plan, slot: Int32, time: Int64) -> FoldResult:
+    """The results of each slot as they are at a time, changing nothing; z-scores are NaN.
+
+    Args:
+        state: laid out by `plan`.
+        plan: what to read off.
+        slot: (n,), rows of the state.
+        time: (n,), where time is kept; one before the row's last reading counts as that.
+
+    Raises:
+        ValueError: the columns differ in length, or the state is another plan's.
+        IndexError: a slot has no row, or a row's factors are not in the plan.
+    """
+    if len(slot) != len(time):
+        raise ValueError("the columns must have the same length")
+    if state.places != plan.places:
+        raise ValueError("the state has another plan's rows")
+    n = len(slot)
+    out = np.full((len(plan.outputs), n), nan)
+    outcome, notes = np.empty(n, np.uint8), np.zeros(n, np.uint8)
+    replay = Row.empty(plan.places.width)
+    fault = read_rows(
+        state.words, state.factor, plan.program, slot, time, replay, out, outcome, notes
+    )
+    _check_fault(fault, slot)
+    return FoldResult(_columns(plan, out), outcome, notes)
+
+
+def _check_fault(fault: int, slot: Int32) -> None:
+    if fault < len(slot):
+        raise IndexError(f"row {fault}: slot {slot[fault]} has no row or an unknown factor")
 
 
 def _fold_plain(state: KeyedState, plan: Plan, rows: Rows) -> tuple[FoldResult, int]:
@@ -168,6 +200,11 @@ def _fold_any(state: KeyedState, plan: Plan, rows: Rows) -> tuple[FoldResult, in
         outcome,
         notes,
     )
+    return FoldResult(_columns(plan, out), outcome, notes), fault
+
+
+def _columns(plan: Plan, out: NDArray[np.float64]) -> dict[str, NDArray[np.generic]]:
+    """The results by name, each of its own type."""
     columns: dict[str, NDArray[np.generic]] = {}
     for output, values in zip(plan.outputs, out, strict=True):
         if output.quantity is Quantity.COUNT:
@@ -176,7 +213,7 @@ def _fold_any(state: KeyedState, plan: Plan, rows: Rows) -> tuple[FoldResult, in
             columns[output.name] = values == 1.0
         else:
             columns[output.name] = values
-    return FoldResult(columns, outcome, notes), fault
+    return columns
 
 
 @kernel

@@ -1,0 +1,90 @@
+"""Which keys have fallen silent, told by the event time of their partition.
+
+Event time moves in ticks of a tenth of the allowed silence. At each tick, the keys whose last
+reading lies that silence back are reported, once, until they speak again. A key stands in one tick's list at a time:
+at the tick it can first be due, where it is looked at once and put into a later list if it has
+spoken meanwhile. So a tick costs what is due at it, not what there is.
+"""
+
+import heapq
+from typing import Final
+
+import numpy as np
+
+from stream_ewma.columns import Int32, Int64, UInt8, extend, grown_size
+
+_TICKS: Final = 10
+
+
+class Silence:
+    """The waiting lists of one partition.
+
+    Args:
+        allowed_ms: silence after which a key is reported.
+    """
+
+    def __init__(self, allowed_ms: int) -> None:
+        self._allowed = allowed_ms
+        self._tick_ms = max(1, allowed_ms // _TICKS)
+        self._lists: dict[int, list[Int32]] = {}
+        self._ticks: list[int] = []
+        self._waits: UInt8 = np.zeros(0, np.uint8)
+        self.event_time: int | None = None
+
+    def tick_of(self, event_time: Int64) -> Int64:
+        """The number of the last tick at or before each event time."""
+        return event_time // self._tick_ms
+
+    def time_of(self, tick: int) -> int:
+        """The event time of a tick, in milliseconds."""
+        return tick * self._tick_ms
+
+    def heard(self, slots: Int32, last: Int64) -> None:
+        """Wait for keys that have spoken, unless they are waited for already.
+
+        Args:
+            slots: int32 (n,), any number of times each.
+            last: int64 (n,), event time of the key's last reading.
+        """
+        if len(slots) == 0:
+            return
+        highest = int(slots.max())
+        if highest >= len(self._waits):
+            extend(self._waits, grown_size(len(self._waits), highest + 1 - len(self._waits)))
+        fresh = np.flatnonzero(self._waits[slots] == 0)
+        unique, first = np.unique(slots[fresh], return_index=True)
+        self._waits[unique] = 1
+        self._enter(unique, last[fresh[first]])
+
+    def _enter(self, slots: Int32, last: Int64) -> None:
+        due = -((-(last + self._allowed)) // self._tick_ms)
+        if self.event_time is not None:  # a late reading may be due since long
+            due = np.maximum(due, self.event_time // self._tick_ms + 1)
+        for tick in np.unique(due).tolist():
+            if tick not in self._lists:
+                self._lists[tick] = []
+                heapq.heappush(self._ticks, tick)
+            self._lists[tick].append(slots[due == tick])
+
+    def due(self, event_time: int) -> tuple[Int32, int] | None:
+        """The keys on the lists up to an event time, and the latest tick of these lists.
+
+        They are not waited for any longer: those that have spoken meanwhile must be `heard` again.
+        Ask at every tick: answers are the same then however a stream is cut into batches.
+        """
+        self.event_time = event_time
+        found: list[Int32] = []
+        tick = 0
+        while self._ticks and self.time_of(self._ticks[0]) <= event_time:
+            tick = heapq.heappop(self._ticks)
+            found += self._lists.pop(tick)
+        if not found:
+            return None
+        slots = np.concatenate(found)
+        slots.sort()
+        self._waits[slots] = 0
+        return slots, tick
+
+    def is_silent(self, last: Int64, tick: int) -> UInt8:
+        """Whether a key whose last reading was at `last` (n,) is silent at a tick."""
+        return (last + self._allowed <= self.time_of(tick)).view(np.uint8)

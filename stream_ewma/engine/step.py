@@ -1,0 +1,61 @@
+"""What comes of a step: batches to publish, where to go on, and counts of everything left out."""
+
+from dataclasses import dataclass
+
+from stream_ewma.engine.dead_letters import MESSAGES, Reason
+from stream_ewma.engine.outgoing import OutgoingBatch
+from stream_ewma.records.reader import Unreadable
+
+SKIPPED_NULL = "null_value"
+SKIPPED_INVALID = "invalid_value"
+SKIPPED_TOMBSTONE = "tombstone"
+SKIPPED_LATE = "late"
+SKIPPED_THINNED = "thinned"
+SKIPPED_WARMING_UP = "warming_up"
+
+NOTED_LATE = "late_merged"
+NOTED_CLIPPED = "clipped"
+NOTED_RESTARTED = "restarted"
+NOTED_CLAMPED = "timestamp_clamped"
+NOTED_STALE = "stale"
+NOTED_FIELD_REFUSED = "field_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A record that must stop the service (`on_error: fail`)."""
+
+    offset: int
+    reason: Reason
+
+    @property
+    def message(self) -> str:
+        """What is wrong with the record."""
+        return MESSAGES[self.reason]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What came of one call of `PartitionTask.process`.
+
+    Attributes:
+        batches: to be published, in this order.
+        next_offset: the offset after the last record that the step covers.
+        consumed: records read.
+        emitted: smoothed records in `batches`, those for silent keys among them.
+        rejected: records that could not be smoothed, by reason.
+        skipped: records left out on purpose, by cause.
+        noted: readings that were absorbed with a remark, and records made for silent keys.
+        unreadable: the input batch that parks the partition, if one was met.
+        failure: the record that stops the service, if one was met under `on_error: fail`.
+    """
+
+    batches: list[OutgoingBatch]
+    next_offset: int
+    consumed: int
+    emitted: int
+    rejected: dict[Reason, int]
+    skipped: dict[str, int]
+    noted: dict[str, int]
+    unreadable: Unreadable | None
+    failure: Failure | None
