@@ -85,7 +85,12 @@ def stages(load: Load, rounds: int) -> dict[str, float]:
         state, factors = KeyedState(), FactorColumns.of((factor,))
         state.grow(len(table))
         return lambda slots, reading: fold(
-            state, factors, slots.slots, reading.timestamp, reading.x, observe[: len(reading)]
+            state,
+            factors,
+            slots.slots,
+            reading.timestamp,
+            reading.numbers[0].x,
+            observe[: len(reading)],
         )
 
     stage("fold, half life in event time", folding(Factor(half_life_ms=30_000)), found, readings)
@@ -99,8 +104,7 @@ def stages(load: Load, rounds: int) -> dict[str, float]:
         SmoothedColumns(
             reading.keys,
             reading.timestamp,
-            reading.x,
-            reading.x_text,
+            reading.numbers,
             np.zeros(len(reading), np.uint8),
             {"ewma": result.mean, "count": result.count},
         )

@@ -6,7 +6,7 @@ Time, randomness and limits come in as arguments; nothing here waits, logs or kn
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeVar
 
 import numpy as np
@@ -210,8 +210,7 @@ class PartitionTask:
         start[missing] = len(keys.buffer)
         length[missing] = len(name)
         joined = Spans(as_bytes(keys.buffer.tobytes() + name), start, length)
-        status = readings.status.copy()
-        return ReadingColumns(readings.x, readings.x_text, readings.timestamp, joined, status)
+        return replace(readings, keys=joined)
 
     def _check(self, records: RecordColumns, readings: ReadingColumns) -> Int64:
         """The reason against each row, `_NO_REASON` where there is none: key, value, event time."""
@@ -248,7 +247,12 @@ class PartitionTask:
         reason[homeless[action[homeless] == Action.OBSERVE]] = Reason.TOO_MANY_KEYS
         action[homeless] = Action.IGNORE
         result = fold(
-            self._state, self._factors, found.slots, readings.timestamp, readings.x, action
+            self._state,
+            self._factors,
+            found.slots,
+            readings.timestamp,
+            readings.numbers[0].x,
+            action,
         )
         reason[np.flatnonzero(result.outcome == Outcome.NOT_FINITE)] = Reason.STATE_OVERFLOW
         emitted = result.outcome == Outcome.EMITTED
@@ -276,20 +280,13 @@ class PartitionTask:
         mean, count = folded.result.mean, folded.result.count
         if len(rows) != len(readings):
             records = records.take(rows)
-            readings = ReadingColumns(
-                readings.x[rows],
-                readings.x_text.take(rows),
-                readings.timestamp[rows],
-                readings.keys.take(rows),
-                readings.status[rows],
-            )
+            readings = readings.take(rows)
             mean, count = mean[rows], count[rows]
         values = self._config.encoder.encode(
             SmoothedColumns(
                 readings.keys,
                 readings.timestamp,
-                readings.x,
-                readings.x_text,
+                readings.numbers,
                 _of_status(_KIND_OF_STATUS, readings.status),
                 {"ewma": mean, "count": count},
             )

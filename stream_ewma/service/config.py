@@ -11,7 +11,7 @@ def task_config(settings: Settings) -> TaskConfig:
     """What every partition's task has in common."""
     read = settings.input
     options = ReadingOptions(
-        value_path=read.value,
+        value_paths=(read.value,),
         timestamp_path=read.timestamp,
         key_path=read.key,
         timestamp_unit=read.timestamp_unit,
