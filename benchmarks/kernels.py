@@ -21,8 +21,9 @@ from harness.load import Load
 from harness.table import print_table
 from harness.wire import batches
 
+from stream_ewma.engine.config import TaskConfig
 from stream_ewma.engine.keys import KeyTable
-from stream_ewma.engine.task import PartitionTask, TaskConfig
+from stream_ewma.engine.task import PartitionTask
 from stream_ewma.payloads import ReadingOptions, decoder, encoder
 from stream_ewma.payloads.columns import SmoothedColumns
 from stream_ewma.records import layout
@@ -88,7 +89,12 @@ def stages(load: Load, rounds: int) -> dict[str, float]:
         state = KeyedState(plan.places)
         state.grow(len(table))
         return lambda slots, reading: fold(
-            state, plan, slots.slots, reading.timestamp, reading.x, observe[: len(reading)]
+            state,
+            plan,
+            slots.slots,
+            reading.timestamp,
+            reading.numbers[0].x,
+            observe[: len(reading)],
         )
 
     stage("fold, half life in event time", folding(Factor(half_life=30_000)), found, readings)
@@ -102,8 +108,7 @@ def stages(load: Load, rounds: int) -> dict[str, float]:
         SmoothedColumns(
             reading.keys,
             reading.timestamp,
-            reading.x,
-            reading.x_text,
+            reading.numbers,
             np.zeros(len(reading), np.uint8),
             {"ewma": result.mean, "count": result.count},
         )

@@ -34,7 +34,8 @@ from harness.service import DEAD_LETTER_TOPIC, service_command
 from harness.table import print_table
 from harness.wire import batches
 
-from stream_ewma.engine.task import PartitionTask, TaskConfig
+from stream_ewma.engine.config import TaskConfig
+from stream_ewma.engine.task import PartitionTask
 from stream_ewma.payloads import ReadingOptions, decoder, encoder
 from stream_ewma.records.fetched import BatchRun, split_runs
 from stream_ewma.smoothing.parameters import Factor, KeyRules

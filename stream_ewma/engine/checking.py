@@ -82,7 +82,8 @@ class Checks:
         # Against the record's own timestamp, never the clock: a replay must decide alike.
         ahead = np.flatnonzero(readings.timestamp - records.timestamp > skew)
         known = (readings.status[ahead] == Status.OK) & (records.timestamp[ahead] >= 0)
-        return ahead[known]
+        rows: Int64 = ahead[known]
+        return rows
 
 
 def _actions(config: TaskConfig) -> UInt8:

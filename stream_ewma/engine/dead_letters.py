@@ -30,6 +30,10 @@ class Reason(IntEnum):
     TOO_MANY_KEYS = 8
     STATE_OVERFLOW = 9
     OUTPUT_REFUSED = 10
+    BAD_WEIGHT = 11
+    NAME_TAKEN = 12
+    LATE = 13
+    NULL_VALUE = 14
 
     @property
     def label(self) -> str:
@@ -49,6 +53,10 @@ MESSAGES: dict[Reason, str] = {
     Reason.TOO_MANY_KEYS: "the key is new and the partition already holds max_keys keys",
     Reason.STATE_OVERFLOW: "the number would make the smoothed value overflow a double",
     Reason.OUTPUT_REFUSED: "the broker refused the smoothed record",
+    Reason.BAD_WEIGHT: "the weight is there but is not a finite number above 0",
+    Reason.NAME_TAKEN: "the value has a field already that would be added to it",
+    Reason.LATE: "the event time is too far behind the key's",
+    Reason.NULL_VALUE: "the field is null",
 }
 
 REASON_OF_STATUS: dict[Status, Reason] = {
@@ -59,6 +67,8 @@ REASON_OF_STATUS: dict[Status, Reason] = {
     Status.MISSING_KEY: Reason.MISSING_KEY,
     Status.BAD_TIMESTAMP: Reason.BAD_TIMESTAMP,
     Status.TOO_LARGE: Reason.TOO_LARGE,
+    Status.BAD_WEIGHT: Reason.BAD_WEIGHT,
+    Status.NAME_TAKEN: Reason.NAME_TAKEN,
 }
 
 

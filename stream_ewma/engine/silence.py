@@ -1,9 +1,9 @@
 """Which keys have fallen silent, told by the event time of their partition.
 
 Event time moves in ticks of a tenth of the allowed silence. At each tick, the keys whose last
-reading lies that silence back are reported, once, until they speak again. A key stands in one tick's list at a time:
-at the tick it can first be due, where it is looked at once and put into a later list if it has
-spoken meanwhile. So a tick costs what is due at it, not what there is.
+reading lies that silence back are reported, once, until they speak again. A key stands in one
+tick's list at a time, the one at which it can first be due: there it is looked at, and put into a
+later list if it has spoken meanwhile. So a tick costs what is due at it, not what there is.
 """
 
 import heapq

@@ -5,124 +5,64 @@
 Time, randomness and limits come in as arguments; nothing here waits, logs or knows Kafka's client.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Literal, TypeVar
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stream_ewma.columns import NULL, Bytes, Int64, Spans, UInt8, as_bytes
-from stream_ewma.engine.dead_letters import MESSAGES, REASON_OF_STATUS, Reason, reasons_of
-from stream_ewma.engine.keys import NO_SLOT, KeyTable
+from stream_ewma.columns import NULL, Bytes, Int32, Int64, Spans, UInt8, as_bytes
+from stream_ewma.engine.checking import Checks, of_status
+from stream_ewma.engine.config import TaskConfig
+from stream_ewma.engine.dead_letters import Reason, reasons_of
 from stream_ewma.engine.outgoing import Destination, Outgoing, OutgoingBatch, dead_letters
+from stream_ewma.engine.series import NO_TIME, Folded, Placed, Series
+from stream_ewma.engine.silence import Silence
+from stream_ewma.engine.step import (
+    NOTED_CLAMPED,
+    NOTED_CLIPPED,
+    NOTED_FIELD_REFUSED,
+    NOTED_LATE,
+    NOTED_RESTARTED,
+    NOTED_STALE,
+    SKIPPED_INVALID,
+    SKIPPED_LATE,
+    SKIPPED_NULL,
+    SKIPPED_THINNED,
+    SKIPPED_TOMBSTONE,
+    SKIPPED_WARMING_UP,
+    Failure,
+    Step,
+)
 from stream_ewma.payloads.columns import (
-    Decoder,
-    Encoder,
+    Column,
     Kind,
+    NumberColumns,
     ReadingColumns,
     SmoothedColumns,
     Status,
 )
 from stream_ewma.records.columns import RecordColumns
-from stream_ewma.records.compression import Compression
 from stream_ewma.records.fetched import BatchRun
-from stream_ewma.records.reader import Unreadable, decode
-from stream_ewma.smoothing.parameters import KeyRules
-from stream_ewma.smoothing.plan import Plan
-from stream_ewma.smoothing.recursion import FoldResult, fold
+from stream_ewma.records.reader import decode
 from stream_ewma.smoothing.rows import Action, Outcome
-from stream_ewma.smoothing.state import KeyedState
 
-_T = TypeVar("_T", bound=np.generic)
-
-_NO_REASON: Final = -1
-_ACTION_OF_NULL: Final = {"skip": Action.IGNORE, "hold": Action.HOLD, "reset": Action.RESET}
-
-SKIPPED_NULL: Final = "null_value"
-SKIPPED_TOMBSTONE: Final = "tombstone"
+_NOTHING: Final[Bytes] = as_bytes(b"")
 
 
-@dataclass(frozen=True, slots=True)
-class TaskConfig:
-    """What every partition of the service has in common.
+@dataclass(slots=True)
+class _Work:
+    """A step at work: its rows, and what has come of them so far."""
 
-    Attributes:
-        decoder: reads the record values.
-        encoder: writes the output values.
-        rules: which factor a key gets.
-        max_keys: keys one partition may hold.
-        max_key_bytes: longer keys are refused.
-        max_future_skew_ms: how far event time may be ahead of the record's timestamp; None: any.
-        on_null: what a JSON null does to its key.
-        on_tombstone: what a null record value does to its key.
-        on_missing_key: dead-letter the record, or smooth all such records as one series.
-        on_error: what becomes of a record that cannot be smoothed.
-        pass_headers: copy the input record's headers to the output record.
-        max_batch_bytes: output batches are cut at this size, uncompressed.
-        compression: codec of the output batches.
-    """
-
-    decoder: Decoder
-    encoder: Encoder
-    rules: KeyRules
-    max_keys: int = 10_000_000
-    max_key_bytes: int = 1024
-    max_future_skew_ms: int | None = None
-    on_null: Literal["skip", "hold", "reset"] = "skip"
-    on_tombstone: Literal["reset", "ignore"] = "reset"
-    on_missing_key: Literal["dlq", "topic-partition"] = "dlq"
-    on_error: Literal["dlq", "skip", "fail"] = "dlq"
-    pass_headers: bool = True
-    max_batch_bytes: int = 900_000
-    compression: Compression = Compression.NONE
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A record that must stop the service (`on_error: fail`)."""
-
-    offset: int
-    reason: Reason
-
-    @property
-    def message(self) -> str:
-        """What is wrong with the record."""
-        return MESSAGES[self.reason]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What came of one call of `PartitionTask.process`.
-
-    Attributes:
-        batches: to be published, in this order.
-        next_offset: the offset after the last record that the step covers.
-        consumed: records read.
-        emitted: smoothed records in `batches`.
-        rejected: records that could not be smoothed, by reason.
-        skipped: records left out on purpose, by cause.
-        unreadable: the input batch that parks the partition, if one was met.
-        failure: the record that stops the service, if one was met under `on_error: fail`.
-    """
-
-    batches: list[OutgoingBatch]
-    next_offset: int
-    consumed: int
-    emitted: int
-    rejected: dict[Reason, int]
-    skipped: dict[str, int]
-    unreadable: Unreadable | None
-    failure: Failure | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Folded:
-    """Rows after the fold: what to emit, and why the others are not."""
-
-    result: FoldResult
-    emitted: Int64
+    records: RecordColumns
+    placed: Placed
     reason: Int64
+    batches: list[OutgoingBatch] = field(default_factory=list)
+    emitted: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    noted: Counter[str] = field(default_factory=Counter)
+    failed_row: int | None = None
 
 
 class PartitionTask:
@@ -148,51 +88,46 @@ class PartitionTask:
         self.partition = partition
         self.position = position
         self._config = config
-        self._actions = _actions(config)
-        self._plan = Plan(sets=config.rules.factors)
-        self._keys = KeyTable(hash_seed, config.max_keys)
-        self._state = KeyedState(self._plan.places)
+        self._checks = Checks(config)
+        self._series = Series(config, hash_seed)
+        self._silence = None if config.stale_after_ms is None else Silence(config.stale_after_ms)
 
     @property
     def keys_count(self) -> int:
         """Keys that have a slot."""
-        return len(self._keys)
+        return self._series.keys_count
 
     @property
     def state_bytes(self) -> int:
         """Memory of the keys and their state."""
-        return self._keys.nbytes + self._state.bytes
+        return self._series.state_bytes
 
     def process(self, runs: Sequence[BatchRun]) -> Step:
         """Smooth the records of `runs` and advance the position past them."""
         decoded = decode(runs, self.position)
-        records = decoded.records
-        readings = self._config.decoder.decode(records)
-        if self._config.on_missing_key == "topic-partition":
-            readings = self._with_partition_key(readings)
-        reason = self._check(records, readings)
-        folded = self._fold(readings, reason)
+        work = self._smooth(decoded.records)
         failure = None
         next_offset = decoded.next_offset
-        if self._config.on_error == "fail" and (folded.reason >= 0).any():
-            row = int(np.flatnonzero(folded.reason >= 0)[0])
-            failure = Failure(int(records.offset[row]), Reason(int(folded.reason[row])))
+        rows = len(work.records)
+        if work.failed_row is not None:
+            rows = work.failed_row
+            reason = Reason(int(work.reason[rows]))
+            failure = Failure(int(work.records.offset[rows]), reason)
             next_offset = failure.offset
-            folded = _before(folded, row)
-            records = records.take(np.arange(row))
         self.position = next_offset
-        rejected_rows = np.flatnonzero(folded.reason >= 0)
-        rejected = reasons_of(folded.reason[rejected_rows])
-        batches = self._output(records, readings, folded)
-        if len(rejected_rows) and self._config.on_error == "dlq":
-            batches += self._dead_letters(records.take(rejected_rows), rejected).batches()
+        rejected_rows = np.flatnonzero(work.reason[:rows] >= 0)
+        rejected = reasons_of(work.reason[rejected_rows])
+        if rejected and self._config.on_error == "dlq":
+            letters = self._dead_letters(work.records.take(rejected_rows), rejected)
+            work.batches += letters.batches()
         return Step(
-            batches,
+            work.batches,
             next_offset,
-            len(records),
-            len(folded.emitted),
+            rows,
+            work.emitted,
             {reason: rejected.count(reason) for reason in set(rejected)},
-            _skipped(readings.status[: len(records)], folded),
+            dict(work.skipped),
+            dict(work.noted),
             decoded.unreadable if failure is None else None,
             failure,
         )
@@ -200,6 +135,167 @@ class PartitionTask:
     def refused(self, batch: OutgoingBatch) -> list[OutgoingBatch]:
         """The dead letter of the only record of a batch that the broker refuses."""
         return self._dead_letters(batch.source(), [Reason.OUTPUT_REFUSED]).batches()
+
+    def _smooth(self, records: RecordColumns) -> _Work:
+        """Take the records through checks, fold and encoding."""
+        readings = self._config.decoder.decode(records)
+        if self._config.on_missing_key == "topic-partition":
+            readings = self._with_partition_key(readings)
+        reason = self._checks.reasons(records, readings)
+        readings, clamped = self._checks.clamped(records, readings)
+        work = _Work(records, self._series.place(readings, reason), reason)
+        work.noted.update({NOTED_CLAMPED: clamped} if clamped else {})
+        if self._silence is None:
+            if len(records):
+                self._publish(work, 0, self._series.fold(work.placed, 0, len(records)))
+        else:
+            self._smooth_by_ticks(work, self._silence)
+        return work
+
+    def _smooth_by_ticks(self, work: _Work, silence: Silence) -> None:
+        """As one fold, but stopping at each tick of event time to look for silent keys.
+
+        So it does not depend on where the stream is cut into batches which keys are found silent,
+        and behind which record.
+        """
+        first = start = 0
+        pieces: list[Folded] = []
+        for end, event_time in self._ticks(work, silence):
+            pieces.append(self._series.fold(work.placed, start, end))
+            self._hear(work.placed, start, end, silence)
+            start = end
+            stale = self._silent_keys(silence, event_time)
+            if len(stale) or end == len(work.records):
+                self._publish(work, first, _joined(pieces))
+                first, pieces = end, []
+            if len(stale) and work.failed_row is None:
+                self._publish_stale(work, end - 1, stale, event_time)
+
+    def _ticks(self, work: _Work, silence: Silence) -> Iterator[tuple[int, int]]:
+        """Where to stop: the row after each that moves event time over a tick, and that time."""
+        n = len(work.records)
+        if n == 0:
+            return
+        observed = np.zeros(n, np.bool_)
+        for action in work.placed.actions:
+            observed |= action == Action.OBSERVE
+        before = NO_TIME if silence.event_time is None else silence.event_time
+        times = np.where(observed, work.placed.readings.timestamp, NO_TIME)
+        times = np.maximum(np.maximum.accumulate(times), before)
+        ticks = silence.tick_of(times)
+        moved = np.flatnonzero(np.diff(ticks, prepend=silence.tick_of(np.array([before])))) + 1
+        stops = moved.tolist()
+        if not stops or stops[-1] != n:
+            stops.append(n)
+        for stop in stops:
+            yield stop, int(times[stop - 1])
+
+    def _hear(self, placed: Placed, start: int, end: int, silence: Silence) -> None:
+        slots = placed.slots[start:end]
+        heard = slots[slots >= 0]
+        last = self._series.last_time(heard)
+        spoken = last != NO_TIME
+        silence.heard(heard[spoken], last[spoken])
+
+    def _silent_keys(self, silence: Silence, event_time: int) -> Int32:
+        """Slots of the keys that are silent now and were not before."""
+        due = silence.due(event_time) if event_time != NO_TIME else None
+        if due is None:
+            return np.empty(0, np.int32)
+        slots, tick = due
+        last = self._series.last_time(slots)
+        slots, last = slots[last != NO_TIME], last[last != NO_TIME]
+        silent = silence.is_silent(last, tick) != 0
+        silence.heard(slots[~silent], last[~silent])
+        fallen_silent: Int32 = slots[silent]
+        return fallen_silent
+
+    def _publish(self, work: _Work, first: int, folded: Folded) -> None:
+        """Take up what came of the rows from `first` on, and encode the smoothed ones."""
+        if work.failed_row is not None:
+            return
+        n = len(folded.outcome)
+        reason = work.reason[first : first + n]
+        status = work.placed.readings.status[first : first + n]
+        if folded.outcome.any():
+            reason[np.flatnonzero(folded.outcome == Outcome.NOT_FINITE)] = Reason.STATE_OVERFLOW
+            if self._config.on_late == "dlq":
+                reason[np.flatnonzero(folded.outcome == Outcome.LATE)] = Reason.LATE
+        emitted = folded.outcome == Outcome.EMITTED
+        if self._config.on_tombstone == "reset":
+            emitted |= (status == Status.TOMBSTONE) & (reason < 0)
+        rows = np.flatnonzero(emitted)
+        if self._config.on_error == "fail" and (reason >= 0).any():
+            failed = int(np.flatnonzero(reason >= 0)[0])
+            work.failed_row = first + failed
+            rows, status, reason = rows[rows < failed], status[:failed], reason[:failed]
+        _count(work, status, folded, reason, rows)
+        work.batches += self._output(work, first, n, rows, folded.columns)
+        work.emitted += len(rows)
+
+    def _output(
+        self, work: _Work, first: int, n: int, rows: Int64, columns: dict[str, Column]
+    ) -> list[OutgoingBatch]:
+        if len(rows) == 0:
+            return []
+        records, readings = work.records, work.placed.readings
+        if len(rows) != len(records):
+            records, readings = records.take(rows + first), readings.take(rows + first)
+        if len(rows) != n:
+            columns = {name: column[rows] for name, column in columns.items()}
+        smoothed = SmoothedColumns(
+            readings.keys,
+            readings.timestamp,
+            readings.numbers,
+            of_status(_KIND_OF_STATUS, readings.status),
+            columns,
+            _originals(records, readings) if self._config.enriches else None,
+        )
+        return self._encoded(records, records.timestamp, smoothed, self._config.pass_headers)
+
+    def _publish_stale(self, work: _Work, row: int, slots: Int32, event_time: int) -> None:
+        """A record for each key that fell silent, behind the record that moved event time on."""
+        keys, columns = self._series.silent(slots, event_time)
+        n = len(slots)
+        time = np.full(n, event_time, np.int64)
+        nothing = Spans(_NOTHING, np.zeros(n, np.int32), np.full(n, NULL, np.int32))
+        empty = Spans(_NOTHING, np.zeros(n, np.int32), np.zeros(n, np.int32))
+        numbers = NumberColumns(np.zeros(n), empty, np.full(n, Status.NULL, np.uint8))
+        smoothed = SmoothedColumns(
+            keys,
+            time,
+            (numbers,) * len(self._config.fields),
+            np.full(n, Kind.STALE, np.uint8),
+            columns,
+            nothing if self._config.enriches else None,
+        )
+        # No record stands behind them: should the broker refuse one, its dead letter names the
+        # record that moved event time on.
+        offset = np.full(n, work.records.offset[row], np.int64)
+        source = RecordColumns(offset, time, keys, nothing, empty, np.zeros(n, np.int32))
+        work.batches += self._encoded(source, time, smoothed, False)
+        work.emitted += n
+        work.noted[NOTED_STALE] += n
+
+    def _encoded(
+        self, source: RecordColumns, timestamp: Int64, smoothed: SmoothedColumns, headers: bool
+    ) -> list[OutgoingBatch]:
+        n = len(source)
+        spans, count = source.headers, source.headers_count
+        if not headers:
+            spans = Spans(_NOTHING, np.zeros(n, np.int32), np.zeros(n, np.int32))
+            count = np.zeros(n, np.int32)
+        return Outgoing(
+            Destination.OUTPUT,
+            source,
+            timestamp,
+            smoothed.keys,
+            self._config.encoder.encode(smoothed),
+            spans,
+            count,
+            self._config.max_batch_bytes,
+            self._config.compression,
+        ).batches()
 
     def _with_partition_key(self, readings: ReadingColumns) -> ReadingColumns:
         """Readings without a key become one series, named after the partition."""
@@ -212,103 +308,7 @@ class PartitionTask:
         start[missing] = len(keys.buffer)
         length[missing] = len(name)
         joined = Spans(as_bytes(keys.buffer.tobytes() + name), start, length)
-        status = readings.status.copy()
-        return ReadingColumns(readings.x, readings.x_text, readings.timestamp, joined, status)
-
-    def _check(self, records: RecordColumns, readings: ReadingColumns) -> Int64:
-        """The reason against each row, `_NO_REASON` where there is none: key, value, event time."""
-        reason = _of_status(_REASON_OF_STATUS, readings.status)
-        skew = self._config.max_future_skew_ms
-        if skew is not None:
-            # Against the record's own timestamp, never the clock: a replay must decide alike.
-            ahead = np.flatnonzero(readings.timestamp - records.timestamp > skew)
-            known = (readings.status[ahead] == Status.OK) & (records.timestamp[ahead] >= 0)
-            reason[ahead[known]] = Reason.FUTURE_TIMESTAMP
-        lengths = readings.keys.length
-        reason[np.flatnonzero(lengths > self._config.max_key_bytes)] = Reason.TOO_LARGE
-        missing = np.flatnonzero(lengths == NULL)
-        if readings.keys is not records.keys:
-            # Taken from the value: one that fails shows no key, and its own reason says more.
-            missing = missing[reason[missing] == _NO_REASON]
-        reason[missing] = Reason.MISSING_KEY
-        return reason
-
-    def _fold(self, readings: ReadingColumns, reason: Int64) -> _Folded:
-        action = _of_status(self._actions, readings.status)
-        action[np.flatnonzero(reason >= 0)] = Action.IGNORE
-        # A reset or a hold of a key never seen must not take up a slot.
-        insert = (action == Action.OBSERVE).view(np.uint8)
-        keys = readings.keys
-        ignored = np.flatnonzero(action == Action.IGNORE)
-        if len(ignored):
-            length = keys.length.copy()
-            length[ignored] = NULL
-            keys = Spans(keys.buffer, keys.start, length)
-        found = self._keys.find(keys, insert)
-        self._admit(found.new_from, found.new_to)
-        homeless = np.flatnonzero(found.slots == NO_SLOT)
-        reason[homeless[action[homeless] == Action.OBSERVE]] = Reason.TOO_MANY_KEYS
-        action[homeless] = Action.IGNORE
-        result = fold(self._state, self._plan, found.slots, readings.timestamp, readings.x, action)
-        reason[np.flatnonzero(result.outcome == Outcome.NOT_FINITE)] = Reason.STATE_OVERFLOW
-        emitted = result.outcome == Outcome.EMITTED
-        if self._config.on_tombstone == "reset":
-            emitted |= (readings.status == Status.TOMBSTONE) & (reason < 0)
-        return _Folded(result, np.flatnonzero(emitted), reason)
-
-    def _admit(self, first: int, end: int) -> None:
-        """Give the slots from `first` to `end` a row and, once for all, their factor."""
-        if first == end:
-            return
-        self._state.grow(end)
-        if not self._config.rules.rules:
-            return
-        texts = (self._keys.key(slot).decode("utf-8", "replace") for slot in range(first, end))
-        factors = [self._config.rules.resolve(text) for text in texts]
-        self._state.assign(np.arange(first, end), np.array(factors, np.uint16))
-
-    def _output(
-        self, records: RecordColumns, readings: ReadingColumns, folded: _Folded
-    ) -> list[OutgoingBatch]:
-        rows = folded.emitted
-        if len(rows) == 0:
-            return []
-        mean, count = folded.result.mean, folded.result.count
-        if len(rows) != len(readings):
-            records = records.take(rows)
-            readings = ReadingColumns(
-                readings.x[rows],
-                readings.x_text.take(rows),
-                readings.timestamp[rows],
-                readings.keys.take(rows),
-                readings.status[rows],
-            )
-            mean, count = mean[rows], count[rows]
-        values = self._config.encoder.encode(
-            SmoothedColumns(
-                readings.keys,
-                readings.timestamp,
-                readings.x,
-                readings.x_text,
-                _of_status(_KIND_OF_STATUS, readings.status),
-                {"ewma": mean, "count": count},
-            )
-        )
-        headers, headers_count = records.headers, records.headers_count
-        if not self._config.pass_headers:
-            headers = Spans(_NOTHING, np.zeros(len(rows), np.int32), np.zeros(len(rows), np.int32))
-            headers_count = np.zeros(len(rows), np.int32)
-        return Outgoing(
-            Destination.OUTPUT,
-            records,
-            records.timestamp,
-            readings.keys,
-            values,
-            headers,
-            headers_count,
-            self._config.max_batch_bytes,
-            self._config.compression,
-        ).batches()
+        return replace(readings, keys=joined)
 
     def _dead_letters(self, records: RecordColumns, reasons: list[Reason]) -> Outgoing:
         return dead_letters(
@@ -321,51 +321,71 @@ class PartitionTask:
         )
 
 
-def _skipped(status: UInt8, folded: _Folded) -> dict[str, int]:
-    """Rows left out on purpose, by cause; rejected rows are counted elsewhere."""
-    left_out = folded.reason < 0
-    left_out[folded.emitted] = False
-    status = status[left_out]
-    causes = {SKIPPED_NULL: Status.NULL, SKIPPED_TOMBSTONE: Status.TOMBSTONE}
-    counts = {cause: int((status == of).sum()) for cause, of in causes.items()}
-    return {cause: count for cause, count in counts.items() if count}
+def _count(work: _Work, status: UInt8, folded: Folded, reason: Int64, emitted: Int64) -> None:
+    """Count the rows left out on purpose, by cause; rejected rows are counted elsewhere."""
+    noted = {
+        NOTED_LATE: folded.late,
+        NOTED_CLIPPED: folded.clipped,
+        NOTED_RESTARTED: folded.restarted,
+        NOTED_FIELD_REFUSED: folded.refused,
+    }
+    work.noted.update({name: count for name, count in noted.items() if count})
+    if len(emitted) == len(status):
+        return
+    left_out = reason < 0
+    left_out[emitted] = False
+    outcome = folded.outcome[: len(status)]
+    causes = {
+        SKIPPED_NULL: status == Status.NULL,
+        SKIPPED_TOMBSTONE: status == Status.TOMBSTONE,
+        SKIPPED_INVALID: np.isin(status, _INVALID),
+        SKIPPED_LATE: outcome == Outcome.LATE,
+        SKIPPED_THINNED: outcome == Outcome.THINNED,
+        SKIPPED_WARMING_UP: outcome == Outcome.WARMING_UP,
+    }
+    for cause, rows in causes.items():
+        count = int((rows & left_out).sum())
+        if count:
+            work.skipped[cause] += count
+            left_out &= ~rows
 
 
-def _before(folded: _Folded, row: int) -> _Folded:
-    """Only the rows before `row`."""
-    return _Folded(folded.result, folded.emitted[folded.emitted < row], folded.reason[:row])
+def _joined(pieces: list[Folded]) -> Folded:
+    """The pieces as one."""
+    if len(pieces) == 1:
+        return pieces[0]
+    return Folded(
+        {
+            name: np.concatenate([piece.columns[name] for piece in pieces])
+            for name in pieces[0].columns
+        },
+        np.concatenate([piece.outcome for piece in pieces]),
+        *(
+            sum(getattr(piece, name) for piece in pieces)
+            for name in ("refused", "late", "clipped", "restarted")
+        ),
+    )
 
 
-def _of_status(table: NDArray[_T], status: UInt8) -> NDArray[_T]:
-    """The entry of `table` for each row's status; nearly always all rows are OK."""
-    if status.any():
-        return table[status]
-    return np.full(len(status), table[Status.OK])
+def _originals(records: RecordColumns, readings: ReadingColumns) -> Spans:
+    """The values that came in; none where it is not certain that they are JSON."""
+    doubtful = np.flatnonzero(np.isin(readings.status, _INVALID))
+    if len(doubtful) == 0:
+        return records.values
+    length = records.values.length.copy()
+    length[doubtful] = NULL
+    return Spans(records.values.buffer, records.values.start, length)
 
 
-def _reasons() -> Int64:
-    codes: Int64 = np.full(len(Status), _NO_REASON, np.int64)
-    for status, reason in REASON_OF_STATUS.items():
-        codes[status] = reason
-    return codes
+_INVALID: Final = (Status.MISSING_VALUE, Status.NOT_NUMERIC, Status.NON_FINITE)
 
 
 def _kinds() -> UInt8:
     kinds: UInt8 = np.full(len(Status), Kind.SMOOTHED, np.uint8)
-    kinds[Status.NULL] = Kind.HELD
+    for status in (Status.NULL, *_INVALID):
+        kinds[status] = Kind.HELD
     kinds[Status.TOMBSTONE] = Kind.TOMBSTONE
     return kinds
 
 
-def _actions(config: TaskConfig) -> UInt8:
-    actions: UInt8 = np.full(len(Status), Action.IGNORE, np.uint8)
-    actions[Status.OK] = Action.OBSERVE
-    actions[Status.NULL] = _ACTION_OF_NULL[config.on_null]
-    if config.on_tombstone == "reset":
-        actions[Status.TOMBSTONE] = Action.RESET
-    return actions
-
-
-_REASON_OF_STATUS: Final = _reasons()
 _KIND_OF_STATUS: Final = _kinds()
-_NOTHING: Final[Bytes] = as_bytes(b"")

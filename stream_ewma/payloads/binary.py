@@ -13,7 +13,7 @@ from stream_ewma.payloads.columns import (
     SmoothedColumns,
     Status,
 )
-from stream_ewma.payloads.plain import plain_readings, refuse_key_path
+from stream_ewma.payloads.plain import plain_readings, refuse_paths
 from stream_ewma.records.columns import RecordColumns
 
 _DOUBLE: Final = np.dtype(">f8")
@@ -28,11 +28,11 @@ class BinaryDecoder:
         options: bounds; the paths have no meaning here.
 
     Raises:
-        SettingsError: The options name a key path.
+        SettingsError: The options name a key, weight or reset path, or several numbers.
     """
 
     def __init__(self, format_name: str, options: ReadingOptions) -> None:
-        refuse_key_path(format_name, options)
+        refuse_paths(format_name, options)
         self._dtype = _DOUBLE if format_name == "double" else _FLOAT
         self._options = options
 
@@ -61,7 +61,7 @@ def _numbers(buffer: Bytes, start: Int64, dtype: np.dtype[Any]) -> Float64:
 
 
 class DoubleEncoder:
-    """Writes the first output as 8 bytes, big-endian."""
+    """Writes the first output as 8 bytes, big-endian, NaN as a NaN."""
 
     def encode(self, smoothed: SmoothedColumns) -> Spans:
         """The values of the output records, `NULL` for tombstones."""

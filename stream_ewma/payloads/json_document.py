@@ -19,23 +19,31 @@ class Reading(NamedTuple):
 
     Attributes:
         status: OK, NULL or a failure.
-        x: the number, 0.0 unless OK.
+        x: the numbers, 0.0 unless OK.
+        number_status: OK, NULL or MISSING_VALUE of each number; on failure the reading's.
         timestamp: event time in milliseconds; the record's on failure.
         key: UTF-8, None on failure or where keys do not come from the value.
+        weight: 1.0 where none is given or wanted, and on failure.
+        restart: whether the key's smoothing begins anew.
     """
 
     status: Status
-    x: float
+    x: tuple[float, ...]
+    number_status: tuple[Status, ...]
     timestamp: int
     key: bytes | None
+    weight: float = 1.0
+    restart: bool = False
 
 
-def split_path(path: str | None) -> list[str]:
-    """The names of a dotted path; none for no path."""
-    return [] if path is None else path.split(".")
+def split_path(path: str) -> list[str]:
+    """The names of a dotted path."""
+    return path.split(".")
 
 
-def read_document(data: bytes, record_timestamp: int, options: ReadingOptions) -> Reading:
+def read_document(  # noqa: PLR0911  one check after another
+    data: bytes, record_timestamp: int, options: ReadingOptions
+) -> Reading:
     """Read one value.
 
     Args:
@@ -45,26 +53,44 @@ def read_document(data: bytes, record_timestamp: int, options: ReadingOptions) -
     """
     document = _parse(data, options)
     if document is _ABSENT:
-        return Reading(Status.DECODE, 0.0, record_timestamp, None)
-    key = None
-    if options.key_path is not None:
-        key = _key(_look_up(document, options.key_path))
-        if key is None:
-            return Reading(Status.MISSING_KEY, 0.0, record_timestamp, None)
-    status, x = _number(_value(document, options), options)
+        return _failed(Status.DECODE, record_timestamp, options)
+    key = _key(_look_up(document, options.key_path))
+    if key is None and options.key_path is not None:
+        return _failed(Status.MISSING_KEY, record_timestamp, options)
+    numbers = [_number(found, options) for found in _values(document, options)]
+    statuses = tuple(status for status, _ in numbers)
+    status = _status_of_all(statuses)
     if status > Status.NULL:
-        return Reading(status, 0.0, record_timestamp, None)
+        return _failed(status, record_timestamp, options)
+    weight = _weight(_look_up(document, options.weight_path), options)
+    if weight is None:
+        return _failed(Status.BAD_WEIGHT, record_timestamp, options)
     timestamp = _timestamp(document, record_timestamp, options)
     if timestamp is None:
-        return Reading(Status.BAD_TIMESTAMP, 0.0, record_timestamp, None)
-    return Reading(status, x, timestamp, key)
+        return _failed(Status.BAD_TIMESTAMP, record_timestamp, options)
+    if isinstance(document, dict) and not document.keys().isdisjoint(options.reserved_names):
+        return _failed(Status.NAME_TAKEN, record_timestamp, options)
+    restart = _is_set(_look_up(document, options.reset_path))
+    return Reading(status, tuple(x for _, x in numbers), statuses, timestamp, key, weight, restart)
+
+
+def _failed(status: Status, record_timestamp: int, options: ReadingOptions) -> Reading:
+    count = len(options.value_paths)
+    return Reading(status, (0.0,) * count, (status,) * count, record_timestamp, None)
+
+
+def _status_of_all(statuses: tuple[Status, ...]) -> Status:
+    """The first failure, else OK or NULL if one number is, else MISSING_VALUE."""
+    passing = (Status.OK, Status.NULL, Status.MISSING_VALUE)
+    failures = [status for status in statuses if status not in passing]
+    return failures[0] if failures else min(statuses)
 
 
 def _parse(data: bytes, options: ReadingOptions) -> Any:
     """The document; `_ABSENT` where it is none.
 
-    Where orjson refuses it for no more than a number that is not finite, and this is the reading,
-    the document with that number in it.
+    Where orjson refuses it for no more than a number that is not finite, and this is the reading
+    or its weight, the document with that number in it.
     """
     try:
         return orjson.loads(data)
@@ -74,8 +100,9 @@ def _parse(data: bytes, options: ReadingOptions) -> Any:
         document = json.loads(data.decode(), parse_int=_integer)
     except (ValueError, RecursionError):
         return _ABSENT
-    found = _value(document, options)
-    return document if isinstance(found, float) and not isfinite(found) else _ABSENT
+    looked_at = [*_values(document, options), _look_up(document, options.weight_path)]
+    infinite = any(isinstance(found, float) and not isfinite(found) for found in looked_at)
+    return document if infinite else _ABSENT
 
 
 def _integer(digits: str) -> int | float:
@@ -83,8 +110,11 @@ def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= _MAX_INTEGER_DIGITS else float(digits)
 
 
-def _value(document: Any, options: ReadingOptions) -> Any:
-    return _look_up(document, options.value_path) if isinstance(document, dict) else document
+def _values(document: Any, options: ReadingOptions) -> list[Any]:
+    """What stands at each value path; a value that is no object is its only number itself."""
+    if not isinstance(document, dict) and len(options.value_paths) == 1:
+        return [document]
+    return [_look_up(document, path) for path in options.value_paths]
 
 
 def _look_up(document: Any, path: str | None) -> Any:
@@ -100,9 +130,8 @@ def _look_up(document: Any, path: str | None) -> Any:
 
 def _key(found: Any) -> bytes | None:
     if isinstance(found, str):
-        return found.encode(
-            "utf-8", "surrogatepass"
-        )  # lone ones only beside a NaN: it fails anyway
+        # Lone surrogates come only beside a NaN: the reading fails anyway.
+        return found.encode("utf-8", "surrogatepass")
     if isinstance(found, int) and not isinstance(found, bool):
         return str(found).encode()
     return None
@@ -120,6 +149,19 @@ def _number(found: Any, options: ReadingOptions) -> tuple[Status, float]:
         return Status.NOT_NUMERIC, 0.0
     x = float(found)
     return (Status.OK, x) if isfinite(x) else (Status.NON_FINITE, 0.0)
+
+
+def _weight(found: Any, options: ReadingOptions) -> float | None:
+    """The weight; None where it is none."""
+    status, weight = _number(found, options)
+    if status in (Status.MISSING_VALUE, Status.NULL):
+        return 1.0
+    return weight if status == Status.OK and weight > 0.0 else None
+
+
+def _is_set(found: Any) -> bool:
+    """Whether it is true, a number other than 0 or text that is not empty."""
+    return isinstance(found, bool | int | float | str) and bool(found)
 
 
 def _timestamp(document: Any, record_timestamp: int, options: ReadingOptions) -> int | None:

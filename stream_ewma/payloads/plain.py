@@ -4,20 +4,29 @@ import numpy as np
 
 from stream_ewma.columns import Float64, Spans, UInt8
 from stream_ewma.errors import SettingsError
-from stream_ewma.payloads.columns import ReadingColumns, ReadingOptions, Status
+from stream_ewma.payloads.columns import NumberColumns, ReadingColumns, ReadingOptions, Status
 from stream_ewma.records.columns import RecordColumns
 
 
-def refuse_key_path(format_name: str, options: ReadingOptions) -> None:
-    """Raise where the key is to come from a value that cannot hold one.
+def refuse_paths(format_name: str, options: ReadingOptions) -> None:
+    """Raise where something is to come from a value that holds one number and nothing else.
 
     Raises:
-        SettingsError: The options name a key path.
+        SettingsError: The options name a key, weight or reset path, or several numbers.
     """
-    if options.key_path is not None:
-        raise SettingsError(
-            [f"input.key: a value in format {format_name} holds no key, remove the setting"]
+    problems = [
+        f"input.{name}: a value in format {format_name} holds no {name}, remove the setting"
+        for name, path in (
+            ("key", options.key_path),
+            ("weight", options.weight_path),
+            ("reset", options.reset_path),
         )
+        if path is not None
+    ]
+    if len(options.value_paths) > 1:
+        problems.append(f"input.values: a value in format {format_name} holds one number")
+    if problems:
+        raise SettingsError(problems)
 
 
 def plain_readings(
@@ -36,4 +45,5 @@ def plain_readings(
     late = (status == Status.OK) & untimed
     status[late] = Status.BAD_TIMESTAMP
     x[late] = 0.0
-    return ReadingColumns(x, x_text, records.timestamp, records.keys, status)
+    numbers = (NumberColumns(x, x_text, status),)
+    return ReadingColumns(numbers, records.timestamp, records.keys, status)

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from stream_ewma.columns import NULL, Bytes, Float64, Int32, Spans, UInt8
+from stream_ewma.columns import NULL, Bytes, Float64, Int32, Spans, UInt8, UInt64, as_bytes
 from stream_ewma.jit import inner_kernel, kernel
 from stream_ewma.payloads.columns import (
     Kind,
@@ -20,10 +20,10 @@ from stream_ewma.payloads.columns import (
     Status,
 )
 from stream_ewma.payloads.decimal import SHORTEST, nearest_double, read_number
-from stream_ewma.payloads.numerals import number_texts, split_texts
-from stream_ewma.payloads.plain import plain_readings, refuse_key_path
+from stream_ewma.payloads.plain import plain_readings, refuse_paths
+from stream_ewma.payloads.shortest import NUMBER_ROOM, append_double, is_finite
 from stream_ewma.records.columns import RecordColumns
-from stream_ewma.words import signed
+from stream_ewma.words import signed, store_word
 
 UNSURE: Final = 255
 """Status of a row that a kernel leaves to the library; never leaves this package."""
@@ -31,6 +31,8 @@ UNSURE: Final = 255
 _OK: Final = int(Status.OK)
 _TOMBSTONE: Final = int(Status.TOMBSTONE)
 _TOO_LARGE: Final = int(Status.TOO_LARGE)
+_TOMBSTONE_ROW: Final = int(Kind.TOMBSTONE)
+_NAN: Final = np.uint64(int.from_bytes(b"NaN     ", "little"))
 
 _NUMBER: Final = re.compile(
     rb"[ \t\n\r\v\f]*([+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf(?:inity)?))[ \t\n\r\v\f]*",
@@ -108,11 +110,11 @@ class TextDecoder:
         options: bounds; the paths have no meaning here.
 
     Raises:
-        SettingsError: The options name a key path.
+        SettingsError: The options name a key, weight or reset path, or several numbers.
     """
 
     def __init__(self, options: ReadingOptions) -> None:
-        refuse_key_path("text", options)
+        refuse_paths("text", options)
         self._options = options
 
     def decode(self, records: RecordColumns) -> ReadingColumns:
@@ -138,16 +140,37 @@ class TextDecoder:
         return plain_readings(records, self._options, x, text, status)
 
 
+@kernel
+def _write_texts(target: Bytes, bits: UInt64, kind: UInt8, start: Int32, length: Int32) -> int:
+    """Write every row's number; answers how much of `target`, `NUMBER_ROOM` a row, is filled."""
+    at = 0
+    for row in range(len(bits)):
+        start[row] = at
+        if kind[row] == _TOMBSTONE_ROW:
+            length[row] = NULL
+            continue
+        if is_finite(bits[row]):
+            at = append_double(target, at, bits[row])
+        else:
+            store_word(target, at, _NAN)
+            at += 3
+        length[row] = at - start[row]
+    return at
+
+
 class TextEncoder:
-    """Writes the first output as the fewest digits that read back to the same double."""
+    """Writes the first output as the fewest digits that read back to the same double.
+
+    What is not finite is `NaN`.
+    """
 
     def encode(self, smoothed: SmoothedColumns) -> Spans:
         """The values of the output records, `NULL` for tombstones."""
-        first = next(iter(smoothed.outputs.values()))
-        texts, _ = number_texts([first])
-        start = np.empty(len(smoothed), np.int32)
-        length = np.empty(len(smoothed), np.int32)
+        first = next(iter(smoothed.outputs.values())).astype(np.float64)
+        n = len(smoothed)
+        target = np.empty(n * NUMBER_ROOM, np.uint8)
+        start = np.empty(n, np.int32)
+        length = np.empty(n, np.int32)
         with np.errstate(over="ignore"):  # interpreted kernels wrap around on purpose
-            split_texts(texts, start, length)
-        length[smoothed.kind == Kind.TOMBSTONE] = NULL
-        return Spans(texts, start, length)
+            used = _write_texts(target, first.view(np.uint64), smoothed.kind, start, length)
+        return Spans(as_bytes(target[:used]), start, length)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from stream_ewma.engine.task import TaskConfig
+from stream_ewma.engine.config import TaskConfig
 from stream_ewma.kafka import topics
 from stream_ewma.kafka.connect import wait_for_broker
 from stream_ewma.service.config import task_config

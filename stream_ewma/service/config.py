@@ -1,6 +1,6 @@
 """From settings to what the engine takes: plain values, no settings beyond this point."""
 
-from stream_ewma.engine.task import TaskConfig
+from stream_ewma.engine.config import TaskConfig
 from stream_ewma.payloads import decoder, encoder
 from stream_ewma.payloads.columns import ReadingOptions
 from stream_ewma.records.compression import Compression
@@ -11,7 +11,7 @@ def task_config(settings: Settings) -> TaskConfig:
     """What every partition's task has in common."""
     read = settings.input
     options = ReadingOptions(
-        value_path=read.value,
+        value_paths=(read.value,),
         timestamp_path=read.timestamp,
         key_path=read.key,
         timestamp_unit=read.timestamp_unit,

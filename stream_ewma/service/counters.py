@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from stream_ewma.engine.task import Step
+from stream_ewma.engine.step import Step
 
 
 @dataclass(slots=True)
@@ -15,6 +15,7 @@ class Counters:
         emitted: smoothed records handed to the producer.
         rejected: records that could not be smoothed, by reason label.
         skipped: records left out on purpose, by cause.
+        noted: readings absorbed with a remark, and records made for silent keys.
         commits: successful commits.
         rebalances: assignments received.
         resends: times a producer was replaced after a failed batch.
@@ -24,6 +25,7 @@ class Counters:
     emitted: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
+    noted: Counter[str] = field(default_factory=Counter)
     commits: int = 0
     rebalances: int = 0
     resends: int = 0
@@ -35,3 +37,4 @@ class Counters:
         for reason, count in step.rejected.items():
             self.rejected[reason.label] += count
         self.skipped.update(step.skipped)
+        self.noted.update(step.noted)

@@ -10,7 +10,8 @@ from typing import get_args
 import numpy as np
 
 from stream_ewma.columns import Spans, as_bytes
-from stream_ewma.engine.task import PartitionTask, TaskConfig
+from stream_ewma.engine.config import TaskConfig
+from stream_ewma.engine.task import PartitionTask
 from stream_ewma.payloads import InputFormat, OutputFormat, decoder, encoder
 from stream_ewma.payloads.columns import ReadingOptions
 from stream_ewma.records.compression import Compression

@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
+from stream_ewma.engine.config import TaskConfig
 from stream_ewma.engine.dead_letters import Reason
-from stream_ewma.engine.task import PartitionTask, Step, TaskConfig
+from stream_ewma.engine.step import Step
+from stream_ewma.engine.task import PartitionTask
 from stream_ewma.errors import DrainError, FatalError, StreamEwmaError
 from stream_ewma.kafka.consumer import CommitRefusedError, GroupConsumer, Partition
 from stream_ewma.kafka.errors import explain

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_ewma.columns import Float64, Int64, UInt8, UInt16
+from stream_ewma.columns import Float64, Int32, Int64, UInt8, UInt16
 from stream_ewma.jit import inner_kernel, kernel
 from stream_ewma.smoothing.absorbing import (
     NOTE_LATE,

@@ -77,7 +77,8 @@ def test_what_orjson_prints_is_its_own_text_or_none(numbers, name):
     values = [orjson.dumps(x) for x in numbers]
     readings = decoder(name, ReadingOptions()).decode(records_of(values))
     assert readings.status.tolist() == [Status.OK] * len(numbers)
-    assert bits(readings.x) == bits(np.array(numbers, np.float64))
+    assert bits(readings.numbers[0].x) == bits(np.array(numbers, np.float64))
     assert all(
-        text in {b"", value} for text, value in zip(items(readings.x_text), values, strict=True)
+        text in {b"", value}
+        for text, value in zip(items(readings.numbers[0].x_text), values, strict=True)
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from stream_ewma.columns import Spans
 from stream_ewma.engine.outgoing import Destination
-from stream_ewma.engine.task import Step
+from stream_ewma.engine.step import Step
 from stream_ewma.records.compression import Compression
 from stream_ewma.records.fetched import BatchRun, split_runs
 from stream_ewma.records.reader import decode

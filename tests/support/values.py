@@ -49,8 +49,7 @@ def smoothed_of(
     return SmoothedColumns(
         readings.keys,
         readings.timestamp,
-        readings.x,
-        readings.x_text,
+        readings.numbers,
         np.full(len(readings), kind, np.uint8),
         outputs,
     )

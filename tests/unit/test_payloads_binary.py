@@ -16,14 +16,16 @@ def test_doubles_are_eight_bytes_big_endian():
     values = [struct.pack(">d", x) for x in NUMBERS]
     readings = decoder("double", ReadingOptions()).decode(records_of(values, between=b"\xff"))
     assert readings.status.tolist() == [Status.OK] * 4
-    assert bits(readings.x) == bits(np.array(NUMBERS))
-    assert items(readings.x_text) == [b""] * 4
+    assert bits(readings.numbers[0].x) == bits(np.array(NUMBERS))
+    assert items(readings.numbers[0].x_text) == [b""] * 4
 
 
 def test_floats_are_four_bytes_widened_exactly():
     values = [struct.pack(">f", x) for x in (21.7351, -0.0, 1e-45)]
     readings = decoder("float", ReadingOptions()).decode(records_of(values))
-    assert bits(readings.x) == bits(np.array([21.7351, -0.0, 1e-45], np.float32).astype(np.float64))
+    assert bits(readings.numbers[0].x) == bits(
+        np.array([21.7351, -0.0, 1e-45], np.float32).astype(np.float64)
+    )
 
 
 @pytest.mark.parametrize("name", ["double", "float"])
@@ -39,7 +41,7 @@ def test_what_is_not_finite_says_so(name, code):
     values = [struct.pack(code, x) for x in (float("nan"), float("inf"), float("-inf"), 1.0)]
     readings = decoder(name, ReadingOptions()).decode(records_of(values))
     assert readings.status.tolist() == [*[Status.NON_FINITE] * 3, Status.OK]
-    assert readings.x.tolist() == [0.0, 0.0, 0.0, 1.0]
+    assert readings.numbers[0].x.tolist() == [0.0, 0.0, 0.0, 1.0]
 
 
 def test_signalling_nans_say_so_too():

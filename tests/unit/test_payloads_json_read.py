@@ -14,7 +14,7 @@ ANY_TIME = 1_700_000_000_000
 def read(value, options=None, **more):
     """The only row of a reading."""
     readings = decoder("json", options or ReadingOptions()).decode(records_of([value], **more))
-    return Status(readings.status[0]), float(readings.x[0]), int(readings.timestamp[0])
+    return Status(readings.status[0]), float(readings.numbers[0].x[0]), int(readings.timestamp[0])
 
 
 @pytest.fixture
@@ -48,19 +48,19 @@ def no_library(monkeypatch):
         ),
         (
             b'{"name":"temp","tags":{},"fields":{"x":[],"value":21.7},"timestamp":1700000000}',
-            ReadingOptions(value_path="fields.value", timestamp_unit="s"),
+            ReadingOptions(value_paths=("fields.value",), timestamp_unit="s"),
             21.7,
             ANY_TIME,
         ),
         (
             b'{"schema":{"fields":[{"value":0}]},"payload":{"value":21.7}}',
-            ReadingOptions(value_path="payload.value"),
+            ReadingOptions(value_paths=("payload.value",)),
             21.7,
             RECORD_TIME,
         ),
         (
             b'{"data":{"value":21.7},"time":"2023-11-14T23:13:20+01:00"}',
-            ReadingOptions(value_path="data.value", timestamp_path="time"),
+            ReadingOptions(value_paths=("data.value",), timestamp_path="time"),
             21.7,
             ANY_TIME,
         ),
@@ -137,7 +137,7 @@ def test_what_is_no_reading_says_why(value, status):
 
 def test_of_a_name_given_twice_the_last_counts():
     assert read(b'{"value":1,"value":2}')[:2] == (Status.OK, 2.0)
-    nested = ReadingOptions(value_path="a.value")
+    nested = ReadingOptions(value_paths=("a.value",))
     assert read(b'{"a":{"value":1},"a":{}}', nested)[0] == Status.MISSING_VALUE
 
 
@@ -155,11 +155,11 @@ def test_of_a_name_given_twice_the_last_counts():
 )
 def test_a_path_is_followed_name_by_name(no_library, value):
     expected = Status.NOT_NUMERIC if value.startswith(b"[") else Status.MISSING_VALUE
-    assert read(value, ReadingOptions(value_path="fields.value"))[0] == expected
+    assert read(value, ReadingOptions(value_paths=("fields.value",)))[0] == expected
 
 
 def test_what_follows_an_inner_object_is_still_on_the_path(no_library):
-    options = ReadingOptions(value_path="a.value", timestamp_path="a.b.time")
+    options = ReadingOptions(value_paths=("a.value",), timestamp_path="a.b.time")
     value = b'{"a":{"b":{"time":5},"c":[{}],"value":1.5},"b":{}}'
     assert read(value, options) == (Status.OK, 1.5, 5)
 
@@ -287,8 +287,8 @@ def test_without_a_key_path_the_records_keys_pass_through():
 )
 def test_the_numbers_own_text_serves_where_it_is_the_shortest(number, text):
     readings = decoder("json", ReadingOptions()).decode(records_of([b'{"value":' + number + b"}"]))
-    assert readings.x_text.item(0) == text
-    assert readings.x[0] == float(number)
+    assert readings.numbers[0].x_text.item(0) == text
+    assert readings.numbers[0].x[0] == float(number)
 
 
 def test_no_records_make_no_readings():
@@ -300,13 +300,13 @@ def test_one_bad_value_leaves_its_neighbours_as_they_are():
     values = [b"1.5", b"{", b'{"value":2.5}']
     readings = decoder("json", ReadingOptions()).decode(records_of(values))
     assert readings.status.tolist() == [Status.OK, Status.DECODE, Status.OK]
-    assert readings.x.tolist() == [1.5, 0.0, 2.5]
+    assert readings.numbers[0].x.tolist() == [1.5, 0.0, 2.5]
 
 
 def test_more_names_than_the_kernel_has_bits_for_are_refused():
     with pytest.raises(SettingsError, match="at most 62"):
-        decoder("json", ReadingOptions(value_path=".".join("a" * 62)))
-    decoder("json", ReadingOptions(value_path=".".join("a" * 61)))
+        decoder("json", ReadingOptions(value_paths=(".".join("a" * 62),)))
+    decoder("json", ReadingOptions(value_paths=(".".join("a" * 61),)))
 
 
 @pytest.mark.parametrize("lead", range(0x80, 0x100))

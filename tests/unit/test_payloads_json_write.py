@@ -5,8 +5,7 @@ import pytest
 
 from stream_ewma.columns import Spans
 from stream_ewma.payloads import decoder, encoder
-from stream_ewma.payloads.columns import Kind, ReadingOptions, SmoothedColumns
-from stream_ewma.payloads.numerals import _CHUNK_ROWS
+from stream_ewma.payloads.columns import Kind, NumberColumns, ReadingOptions, SmoothedColumns
 from tests.support.values import items, records_of, smoothed_of
 
 
@@ -16,8 +15,7 @@ def rows_of(keys, *, timestamp=1_767_225_600_123, x=21.7351, kind=Kind.SMOOTHED,
     return SmoothedColumns(
         keys=Spans.of(keys),
         timestamp=np.full(n, timestamp),
-        x=np.full(n, x),
-        x_text=Spans.of([b""] * n),
+        numbers=(NumberColumns(np.full(n, x), Spans.of([b""] * n), np.zeros(n, np.uint8)),),
         kind=np.full(n, kind, np.uint8),
         outputs={"ewma": np.full(n, 21.5021), "count": np.full(n, 1042)}
         if outputs is None
@@ -110,13 +108,6 @@ def test_integers_are_written_in_full(number):
     assert written(rows) == [
         b'{"key":"k","timestamp":%d,"value":21.7351,"n":%d}' % (number, number)
     ]
-
-
-def test_numbers_across_the_chunks_that_orjson_formats():
-    n = 2 * _CHUNK_ROWS + 3
-    rows = rows_of([b"k"] * n, outputs={"ewma": np.arange(n) / 8})
-    for row, value in enumerate(written(rows)):
-        assert value.endswith(b',"ewma":%s}' % str(row / 8).encode())
 
 
 def test_no_rows_make_no_values():

@@ -22,7 +22,7 @@ def test_everyday_numbers_are_read_by_the_kernel_alone(monkeypatch, value):
     monkeypatch.setattr(text, "read_text", lambda data: pytest.fail(f"left over: {data!r}"))
     readings = read([value])
     assert readings.status.tolist() == [Status.OK]
-    assert bits(readings.x) == bits(np.array([float(value)]))
+    assert bits(readings.numbers[0].x) == bits(np.array([float(value)]))
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_everyday_numbers_are_read_by_the_kernel_alone(monkeypatch, value):
 def test_whatever_float_reads_is_read(value):
     readings = read([value])
     assert readings.status.tolist() == [Status.OK]
-    assert bits(readings.x) == bits(np.array([float(value)]))
+    assert bits(readings.numbers[0].x) == bits(np.array([float(value)]))
 
 
 @pytest.mark.parametrize("value", [b"nan", b"-NaN", b"inf", b"+Infinity", b"1e999", b"9" * 400])
@@ -74,7 +74,7 @@ def test_key_and_time_are_the_records():
 def test_a_record_without_a_time_has_none():
     readings = read([b"1.5", b"x", None], timestamp=-1)
     assert readings.status.tolist() == [Status.BAD_TIMESTAMP, Status.DECODE, Status.TOMBSTONE]
-    assert readings.x.tolist() == [0.0, 0.0, 0.0]
+    assert readings.numbers[0].x.tolist() == [0.0, 0.0, 0.0]
     required = read([b"1.5"], ReadingOptions(timestamp_required=True))
     assert required.status.tolist() == [Status.BAD_TIMESTAMP]
 

@@ -9,7 +9,7 @@ import pytest
 
 from stream_ewma.engine.dead_letters import Reason
 from stream_ewma.engine.outgoing import OutgoingBatch
-from stream_ewma.engine.task import Step
+from stream_ewma.engine.step import Step
 from stream_ewma.errors import FatalError
 from stream_ewma.kafka.consumer import Partition
 from stream_ewma.records.fetched import BatchRun
@@ -35,7 +35,7 @@ class Engine:
         self.seen.append([run.base_offset for run in runs])
         self.position = self._covers.pop(0) if self._covers else runs[-1].next_offset
         bad = Unreadable(self.position, "damaged") if self._unreadable else None
-        return Step([], self.position, 0, 0, {Reason.DECODE: 1}, {}, bad, None)
+        return Step([], self.position, 0, 0, {Reason.DECODE: 1}, {}, {}, bad, None)
 
     def refused(self, batch: OutgoingBatch) -> list[OutgoingBatch]:
         return [batch]

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from stream_ewma.engine.config import TaskConfig
 from stream_ewma.engine.dead_letters import Reason
 from stream_ewma.engine.outgoing import Destination
-from stream_ewma.engine.task import PartitionTask, Step, TaskConfig
+from stream_ewma.engine.step import Step
+from stream_ewma.engine.task import PartitionTask
 from stream_ewma.payloads import decoder, encoder
 from stream_ewma.payloads.columns import ReadingOptions
 from stream_ewma.records.fetched import split_runs

@@ -5,12 +5,29 @@ import pytest
 
 from stream_ewma.columns import as_bytes
 from stream_ewma.jit import kernel
-from stream_ewma.words import put_word, signed, trailing_zeros, word_at
+from stream_ewma.words import (
+    high_product,
+    leading_zeros,
+    put_word,
+    signed,
+    trailing_zeros,
+    word_at,
+)
 
 
 @kernel
 def zeros_of(word):
     return trailing_zeros(word)
+
+
+@kernel
+def zeros_above(word):
+    return leading_zeros(word)
+
+
+@kernel
+def upper_half(a, b):
+    return high_product(a, b)
 
 
 @pytest.mark.parametrize("at", range(12))
@@ -42,3 +59,19 @@ def test_zero_has_64_trailing_zeros():
 def test_signed_wraps_around():
     assert signed(np.uint64(2**64 - 5)) == -5
     assert signed(np.uint8(255)) == 255
+
+
+@pytest.mark.parametrize("bit", [0, 1, 31, 32, 63])
+def test_leading_zeros(bit):
+    assert zeros_above(np.uint64(1 << bit)) == 63 - bit
+    assert zeros_above(np.uint64(1 | (1 << bit))) == 63 - bit
+
+
+def test_zero_has_64_leading_zeros():
+    assert zeros_above(np.uint64(0)) == 64
+
+
+@pytest.mark.parametrize("a", [0, 1, 2**32, 2**63, 2**64 - 1, 0x123456789ABCDEF0])
+@pytest.mark.parametrize("b", [0, 1, 2**32 + 1, 2**64 - 1, 0xFEDCBA9876543210])
+def test_the_upper_half_of_a_product(a, b):
+    assert upper_half(np.uint64(a), np.uint64(b)) == a * b >> 64

@@ -1,0 +1,257 @@
+"""The series of one partition: which rows of state its keys have, and folding readings into them.
+
+A key has a row of state for each value that a record holds; its rows lie side by side.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_ewma.columns import NULL, Int32, Int64, Spans, UInt8
+from stream_ewma.engine.checking import Checks
+from stream_ewma.engine.config import TaskConfig
+from stream_ewma.engine.dead_letters import Reason
+from stream_ewma.engine.keys import NO_SLOT, KeyTable
+from stream_ewma.payloads.columns import Column, ReadingColumns, Status
+from stream_ewma.smoothing.absorbing import NOTE_CLIPPED, NOTE_LATE, NOTE_RESTARTED
+from stream_ewma.smoothing.layout import FLAG_STALE
+from stream_ewma.smoothing.recursion import FoldResult, fold, snapshot
+from stream_ewma.smoothing.rows import Action, Outcome
+from stream_ewma.smoothing.state import KeyedState
+
+NO_TIME: Final = -(1 << 63)
+"""Event time of a key without readings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """n readings and where they go.
+
+    Attributes:
+        readings: the same.
+        slots: int32 (n,), the key's slot; `NO_SLOT` where all actions are IGNORE.
+        actions: for each of the record's values, uint8 (n,), an `Action`.
+        sessions: int64 (n,), or None.
+    """
+
+    readings: ReadingColumns
+    slots: Int32
+    actions: tuple[UInt8, ...]
+    sessions: Int64 | None
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What became of n rows.
+
+    Attributes:
+        columns: the outputs of all values by their names in the record.
+        outcome: uint8 (n,), the best `Outcome` among the values of a row, by `_RANK`.
+        refused: values that were refused in rows whose other values were not.
+        late: readings merged late.
+        clipped: readings moved closer before they were absorbed.
+        restarted: keys forgotten before a reading.
+    """
+
+    columns: dict[str, Column]
+    outcome: UInt8
+    refused: int
+    late: int
+    clipped: int
+    restarted: int
+
+
+# A row with several values is what the first of these says of any of them.
+_RANK: Final = (
+    Outcome.EMITTED,
+    Outcome.WARMING_UP,
+    Outcome.THINNED,
+    Outcome.NOT_FINITE,
+    Outcome.LATE,
+    Outcome.NO_STATE,
+)
+_ABSORBED: Final = (Outcome.EMITTED, Outcome.WARMING_UP, Outcome.THINNED)
+_REFUSED: Final = (Outcome.NOT_FINITE, Outcome.LATE)
+
+
+class Series:
+    """Keys and states of one partition.
+
+    Args:
+        config: see `TaskConfig`.
+        hash_seed: two 64-bit words nobody outside can know.
+    """
+
+    def __init__(self, config: TaskConfig, hash_seed: tuple[int, int]) -> None:
+        self._config = config
+        self._checks = Checks(config)
+        self._keys = KeyTable(hash_seed, config.max_keys)
+        self._state = KeyedState(config.plan.places)
+
+    @property
+    def keys_count(self) -> int:
+        """Keys that have a slot."""
+        return len(self._keys)
+
+    @property
+    def state_bytes(self) -> int:
+        """Memory of the keys and their states."""
+        return self._keys.nbytes + self._state.bytes
+
+    def place(self, readings: ReadingColumns, reason: Int64) -> Placed:
+        """Find each row's key and decide what to do with its values.
+
+        Args:
+            readings: n rows.
+            reason: int64 (n,), why a row is not to be smoothed, else negative; changed where a
+                key is new and there is no room for it.
+        """
+        actions = self._actions(readings, reason)
+        # A reset or a hold of a key never seen must not take up a slot.
+        observes = _any(actions, Action.OBSERVE)
+        keys = readings.keys
+        ignored = np.flatnonzero(_all(actions, Action.IGNORE))
+        if len(ignored):
+            length = keys.length.copy()
+            length[ignored] = NULL
+            keys = Spans(keys.buffer, keys.start, length)
+        found = self._keys.find(keys, observes.view(np.uint8))
+        self._admit(found.new_from, found.new_to)
+        homeless = np.flatnonzero(found.slots == NO_SLOT)
+        if len(homeless):
+            reason[homeless[observes[homeless]]] = Reason.TOO_MANY_KEYS
+            for action in actions:
+                action[homeless] = Action.IGNORE
+        sessions = self._config.sessions
+        return Placed(
+            readings,
+            found.slots,
+            actions,
+            None if sessions is None else sessions.of(readings.timestamp),
+        )
+
+    def _actions(self, readings: ReadingColumns, reason: Int64) -> tuple[UInt8, ...]:
+        refused = np.flatnonzero(reason >= 0)
+        if len(readings.numbers) == 1:
+            actions: tuple[UInt8, ...] = (self._checks.actions(readings.status),)
+        else:
+            # One of several values may be missing; a record without any is as with one value.
+            alone = np.flatnonzero(readings.status > Status.NULL)
+            of_record = self._checks.actions(readings.status)
+            actions = tuple(self._checks.actions(each.status) for each in readings.numbers)
+            for action in actions:
+                action[alone] = of_record[alone]
+        for action in actions:
+            action[refused] = Action.IGNORE
+        return actions
+
+    def _admit(self, first: int, end: int) -> None:
+        """Give the slots from `first` to `end` their rows and, once for all, their factors."""
+        if first == end:
+            return
+        fields, rules = self._config.fields, self._config.rules
+        self._state.grow(end * len(fields))
+        if not rules.rules:
+            return
+        texts = (self._keys.key(slot).decode("utf-8", "replace") for slot in range(first, end))
+        factors = [rules.resolve(text, name) for text in texts for name in fields]
+        rows = np.arange(first * len(fields), end * len(fields))
+        self._state.assign(rows, np.array(factors, np.uint16))
+
+    def fold(self, placed: Placed, start: int, end: int) -> Folded:
+        """Fold the rows from `start` to `end`, in order."""
+        whole = slice(start, end)
+        readings = placed.readings
+        results = [
+            fold(
+                self._state,
+                self._config.plan,
+                self._rows(placed.slots[whole], number),
+                readings.timestamp[whole],
+                values.x[whole],
+                placed.actions[number][whole],
+                weight=None if readings.weight is None else readings.weight[whole],
+                session=None if placed.sessions is None else placed.sessions[whole],
+                restart=None if readings.restart is None else readings.restart[whole],
+            )
+            for number, values in enumerate(readings.numbers)
+        ]
+        return self._folded(results)
+
+    def _rows(self, slots: Int32, number: int) -> Int32:
+        """The rows of state of value number `number`; of an ignored row, any number."""
+        count = len(self._config.fields)
+        return slots if count == 1 else slots * np.int32(count) + np.int32(number)
+
+    def _folded(self, results: Sequence[FoldResult]) -> Folded:
+        outcome = _best([result.outcome for result in results])
+        refused = 0
+        if len(results) > 1:
+            absorbed = np.isin(outcome, _ABSORBED)
+            refused = sum(
+                int((np.isin(result.outcome, _REFUSED) & absorbed).sum()) for result in results
+            )
+        notes = [result.notes for result in results if result.notes.any()]
+        late, clipped, restarted = (
+            sum(int(np.count_nonzero(note & bit)) for note in notes)
+            for bit in (NOTE_LATE, NOTE_CLIPPED, NOTE_RESTARTED)
+        )
+        return Folded(self._columns(results), outcome, refused, late, clipped, restarted)
+
+    def _columns(self, results: Sequence[FoldResult]) -> dict[str, Column]:
+        return {
+            self._config.column_name(name, output): column  # type: ignore[misc]  # one of the three
+            for name, result in zip(self._config.fields, results, strict=True)
+            for output, column in result.columns.items()
+        }
+
+    def last_time(self, slots: Int32) -> Int64:
+        """Event time of each key's last reading (n,); `NO_TIME` where it has none."""
+        last = np.full(len(slots), NO_TIME, np.int64)
+        for number in range(len(self._config.fields)):
+            rows = self._rows(slots, number)
+            count = self._state.count[rows]
+            reference = self._state.integers(self._state.places.reference)[rows]
+            np.maximum(last, np.where(count > 0, reference, NO_TIME), out=last)
+        return last
+
+    def silent(self, slots: Int32, time: int) -> tuple[Spans, dict[str, Column]]:
+        """The keys in `slots` and their results at a time; they are marked as silent."""
+        times = np.full(len(slots), time, np.int64)
+        results = []
+        for number in range(len(self._config.fields)):
+            rows = self._rows(slots, number)
+            results.append(snapshot(self._state, self._config.plan, rows, times))
+            self._state.integers(self._state.places.flags)[rows] |= FLAG_STALE
+        return Spans.of([self._keys.key(slot) for slot in slots.tolist()]), self._columns(results)
+
+
+def _any(actions: Sequence[UInt8], action: Action) -> NDArray[np.bool_]:
+    """Rows in which any value has this action."""
+    found: NDArray[np.bool_] = actions[0] == action
+    for other in actions[1:]:
+        found |= other == action
+    return found
+
+
+def _all(actions: Sequence[UInt8], action: Action) -> NDArray[np.bool_]:
+    """Rows in which all values have this action."""
+    found: NDArray[np.bool_] = actions[0] == action
+    for other in actions[1:]:
+        found &= other == action
+    return found
+
+
+def _best(outcomes: Sequence[UInt8]) -> UInt8:
+    """The outcome of each row: what `_RANK` puts first among its values."""
+    if len(outcomes) == 1:
+        return outcomes[0]
+    rank = np.empty(len(_RANK), np.uint8)
+    rank[list(_RANK)] = np.arange(len(_RANK))
+    best = rank[outcomes[0]]
+    for outcome in outcomes[1:]:
+        np.minimum(best, rank[outcome], out=best)
+    return np.array(_RANK, np.uint8)[best]
