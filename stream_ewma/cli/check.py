@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stream_ewma.cli import settings_flags
 from stream_ewma.settings import Settings
-from stream_ewma.settings.checks import FACTOR_NAMES
+from stream_ewma.settings.smoothing import FACTOR_NAMES
 from stream_ewma.settings.sources import config_file, process_environment
 from stream_ewma.settings.values import format_duration
 
@@ -61,6 +61,8 @@ def summary(settings: Settings) -> str:
 
 def _factor(settings: Settings) -> str:
     smoothing = settings.smoothing
+    if smoothing.factors is not None:
+        return f"factors {', '.join(smoothing.factors)}"
     name = next(name for name in FACTOR_NAMES if getattr(smoothing, name) is not None)
     if smoothing.half_life is not None:
         return f"half_life {format_duration(smoothing.half_life)}"

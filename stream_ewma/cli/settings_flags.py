@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -97,6 +98,11 @@ def default_text(field: FieldInfo) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if _is_duration(field):
         return format_duration(value)
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]"
+    if isinstance(value, BaseModel):
+        written = value.model_dump(exclude_none=True).items()
+        return "{" + ", ".join(f"{name}: {inner}" for name, inner in written) + "}"
     return str(value)
 
 

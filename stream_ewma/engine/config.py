@@ -1,6 +1,6 @@
 """What every partition's task has in common, as plain values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -26,6 +26,7 @@ class TaskConfig:
         mode: how readings are smoothed, besides how fast; times are milliseconds.
         outputs: what is read off each series, by its name in the output record.
         fields: names of the values in a record; each is a series of its own. One value has no name.
+        names: other names of outputs, by their own.
         sessions: when keys are forgotten by the calendar; with `mode.sessions`.
         stale_after_ms: silence, in event time, after which a key is reported; with `mode.stale`.
         max_keys: keys one partition may hold.
@@ -51,6 +52,7 @@ class TaskConfig:
     mode: Mode = field(default_factory=Mode)
     outputs: Sequence[Output] = DEFAULT_OUTPUTS
     fields: tuple[str, ...] = ("",)
+    names: Mapping[str, str] = field(default_factory=dict)
     sessions: DailySessions | None = None
     stale_after_ms: int | None = None
     max_keys: int = 10_000_000
@@ -80,4 +82,5 @@ class TaskConfig:
 
     def column_name(self, field_name: str, output: str) -> str:
         """The name of an output of one of the values in the output record."""
-        return f"{field_name}_{output}" if field_name else output
+        own = f"{field_name}_{output}" if field_name else output
+        return self.names.get(own, own)

@@ -9,10 +9,10 @@ from stream_ewma.settings.sections import (
     KafkaSettings,
     LogSettings,
     OutputSettings,
-    SmoothingSettings,
     StateSettings,
     TopicsSettings,
 )
+from stream_ewma.settings.smoothing import SmoothingSettings
 
 __all__ = [
     "DeadLetterSettings",

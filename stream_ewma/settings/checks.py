@@ -8,18 +8,13 @@ from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from stream_ewma.settings.sections import (
-    FactorSettings,
     InputSettings,
     KafkaSettings,
-    SmoothingSettings,
     TopicsSettings,
 )
 
 CONFLICT = "conflict"
 """Type of the pydantic errors raised here; their context names the other fields involved."""
-
-FACTOR_EXAMPLES = "alpha: 0.2 | span: 9 | com: 4 | half_life_samples: 10 | half_life: 30s"
-FACTOR_NAMES = ("alpha", "span", "com", "half_life_samples", "half_life")
 
 
 class Conflict(NamedTuple):
@@ -137,12 +132,19 @@ def input_(section: InputSettings) -> Iterator[Conflict]:
             "a value without the field named by input.key has no series: write dlq, or leave key"
             " out",
         )
+    if section.values is not None and section.value != "value":
+        yield Conflict(
+            "input.value", "is there beside input.values; keep one of them", ("input.values",)
+        )
     if section.format == "json":
         return
     # Named only where they differ from the defaults: a file that lists every setting may be
     # given another format by a flag.
     given = {
         "value": section.value != "value",
+        "values": section.values is not None,
+        "weight": section.weight is not None,
+        "reset": section.reset is not None,
         "timestamp": section.timestamp not in (None, "timestamp"),
         "timestamp_required": section.timestamp_required,
         "key": section.key is not None,
@@ -154,28 +156,6 @@ def input_(section: InputSettings) -> Iterator[Conflict]:
             f"does nothing with format {section.format}, which has no fields;"
             " leave it out, or write format: json",
             ("input.format",),
-        )
-
-
-def smoothing(section: SmoothingSettings) -> Iterator[Conflict]:
-    """Not exactly one factor, in the section or in a rule."""
-    yield from _factor("smoothing", section)
-    for number, rule in enumerate(section.rules):
-        yield from _factor(f"smoothing.rules.{number}", rule)
-
-
-def _factor(place: str, section: FactorSettings) -> Iterator[Conflict]:
-    given = [name for name in FACTOR_NAMES if getattr(section, name) is not None]
-    others = tuple(f"{place}.{name}" for name in FACTOR_NAMES)
-    if len(given) > 1:
-        yield Conflict(
-            place, f"has {' and '.join(given)}, which exclude each other; keep one", others
-        )
-    if not given:
-        yield Conflict(
-            place,
-            f"does not say how fast old readings lose weight; write one of {FACTOR_EXAMPLES}",
-            others,
         )
 
 

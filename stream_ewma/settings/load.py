@@ -9,9 +9,10 @@ from pydantic_core import ErrorDetails
 
 from stream_ewma.errors import SettingsError
 from stream_ewma.settings import sources
-from stream_ewma.settings.checks import CONFLICT, FACTOR_NAMES
+from stream_ewma.settings.checks import CONFLICT
 from stream_ewma.settings.models import Settings
 from stream_ewma.settings.problems import describe
+from stream_ewma.settings.smoothing import FACTOR_NAMES
 from stream_ewma.settings.sources import Layer, Tree
 
 
@@ -76,9 +77,10 @@ class _Merged:
                 continue
             if not isinstance(below, dict):
                 below = self.tree[name] = {}
-            if name == "smoothing" and any(value.get(factor) for factor in FACTOR_NAMES):
+            ways = (*FACTOR_NAMES, "factors")
+            if name == "smoothing" and any(value.get(way) for way in ways):
                 # `--smoothing.alpha 0.2` replaces the file's half_life: they exclude each other.
-                for factor in FACTOR_NAMES:
+                for factor in ways:
                     below.pop(factor, None)
                     self._origins.pop(f"smoothing.{factor}", None)
             for last, inner in value.items():

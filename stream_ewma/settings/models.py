@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from stream_ewma.settings import checks
+from stream_ewma.settings import checks, smoothing_checks
 from stream_ewma.settings.sections import (
     DeadLetterSettings,
     DeliverySettings,
@@ -14,10 +14,10 @@ from stream_ewma.settings.sections import (
     KafkaSettings,
     LogSettings,
     OutputSettings,
-    SmoothingSettings,
     StateSettings,
     TopicsSettings,
 )
+from stream_ewma.settings.smoothing import SmoothingSettings
 from stream_ewma.settings.values import ApplicationId, Whole
 
 
@@ -72,7 +72,7 @@ class Settings(BaseSettings):
         checks.refuse(
             *checks.kafka(self.kafka),
             *checks.input_(self.input),
-            *checks.smoothing(self.smoothing),
+            *smoothing_checks.smoothing(self.input, self.smoothing, self.output),
             *checks.topic_names(outputs, self.dead_letter_topic),
             *checks.new_topics(self.topics),
         )

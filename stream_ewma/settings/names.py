@@ -1,15 +1,14 @@
 """The names of all settings, read off the models, and the nearest right one to a wrong one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
-from typing import NamedTuple, get_args
+from typing import NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from stream_ewma.settings.models import Settings
-from stream_ewma.settings.sections import RuleSettings
 
 
 class Setting(NamedTuple):
@@ -90,7 +89,41 @@ def nearest(name: str) -> str | None:
     return close[0] if close else None
 
 
-def nearest_in_rule(name: str) -> str | None:
-    """The field of a smoothing rule that `name` was probably meant to be, or None."""
-    close = get_close_matches(name, RuleSettings.model_fields, 1, 0.5)
+def part_of(name: str) -> type[BaseModel] | None:
+    """The model of the dotted `name`: a section, or a part of a setting, as `smoothing.seed`.
+
+    In a list or a mapping of models, `name` goes on with the item's number or name. None where
+    there is no model.
+    """
+    model: type[BaseModel] = Settings
+    is_item = False
+    for part in name.split("."):
+        if is_item:
+            is_item = False
+            continue
+        field = model.model_fields.get(part)
+        models = [] if field is None else _models_in(field.annotation)
+        if field is None or not models:
+            return None
+        model, is_item = models[0], _holds_items(field.annotation)
+    return model
+
+
+def _holds_items(annotation: object) -> bool:
+    """Whether `annotation` is a list or a mapping, or may be one."""
+    if get_origin(annotation) in {tuple, Mapping}:
+        return True
+    return any(_holds_items(argument) for argument in get_args(annotation))
+
+
+def _models_in(annotation: object) -> list[type[BaseModel]]:
+    """The models among the types that `annotation` is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]
+
+
+def nearest_in(model: type[BaseModel], name: str) -> str | None:
+    """The field of `model` that `name` was probably meant to be, or None."""
+    close = get_close_matches(name, model.model_fields, 1, 0.5)
     return close[0] if close else None

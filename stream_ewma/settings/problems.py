@@ -7,8 +7,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from stream_ewma.settings import names
-from stream_ewma.settings.checks import CONFLICT, FACTOR_EXAMPLES
-from stream_ewma.settings.sections import RuleSettings
+from stream_ewma.settings.checks import CONFLICT
+from stream_ewma.settings.smoothing_checks import FACTOR_EXAMPLES
 from stream_ewma.settings.sources import Layer
 from stream_ewma.settings.values import show
 
@@ -63,25 +63,27 @@ def _describe_value(kind: str, details: ErrorDetails, field: FieldInfo) -> str:
 
 def _advice_on_unknown(name: str, layer: Layer) -> str:
     section, _, last = name.rpartition(".")
-    if section.startswith("smoothing.rules."):
-        near = names.nearest_in_rule(last)
-        return f"write {near}" if near else f"a rule has {', '.join(RuleSettings.model_fields)}"
+    part = names.part_of(section)
+    if part is not None and section not in names.sections():
+        near = names.nearest_in(part, last)
+        return f"write {near}" if near else f"write one of {', '.join(part.model_fields)}"
     known = names.nearest(name)
     return f"write {layer.spell(known)}" if known else "leave it out"
 
 
 def _fields_of(name: str) -> list[str]:
-    if name.startswith("smoothing.rules."):
-        return list(RuleSettings.model_fields)
-    return list(names.sections()[name].model_fields)
+    model = names.part_of(name)
+    return [] if model is None else list(model.model_fields)
 
 
 def _field(name: str) -> FieldInfo:
-    """The field of a dotted name; of the list for an item of a list."""
-    if name.startswith("smoothing.rules."):
-        return RuleSettings.model_fields[name.rpartition(".")[2]]
-    if name not in names.settings():
-        name = name.rpartition(".")[0]
+    """The field of a dotted name; of the list or mapping for an item of one."""
+    while name not in names.settings():
+        section, _, last = name.rpartition(".")
+        part = names.part_of(section)
+        if part is not None and last in part.model_fields:
+            return part.model_fields[last]
+        name = section
     return names.settings()[name].field
 
 

@@ -3,41 +3,31 @@
 The text under a field is its help on the command line and in the README's table.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
+from stream_ewma.settings.section import Positive, Section
 from stream_ewma.settings.values import (
     DurationMs,
+    Emit,
+    FieldName,
     FieldPath,
-    HalfLifeMs,
     PositiveDurationMs,
     Real,
     Servers,
     Start,
-    TextList,
+    TextMapping,
     TopicName,
     TopicNames,
     Whole,
 )
-from stream_ewma.smoothing.parameters import Factor, KeyRules, Rule
+from stream_ewma.smoothing.mode import Emission
 
 _MIB = 1 << 20
-Positive = Annotated[Whole, Field(ge=1)]
 Milliseconds = Annotated[Whole, Field(ge=1, le=2**31 - 1)]
 Bytes = Annotated[Whole, Field(ge=1, le=2**31 - 1)]
-
-
-class Section(BaseModel):
-    """What all sections share: unknown names are errors, and no error repeats a value."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-        hide_input_in_errors=True,
-        validate_default=False,
-    )
 
 
 class KafkaSettings(Section):
@@ -92,6 +82,12 @@ class InputSettings(Section):
     """Form of a record's value; double and float are Kafka's big-endian serializers."""
     value: FieldPath = "value"
     """Dotted path of the number in a JSON object; a bare JSON number needs none."""
+    values: Annotated[Mapping[FieldName, FieldPath], TextMapping, Field(min_length=1)] | None = None
+    """Several numbers of one record by name and path, each a series: {temp: fields.temp, ...}."""
+    weight: FieldPath | None = None
+    """Dotted path of a reading's own weight; null: all weigh the same."""
+    reset: FieldPath | None = None
+    """Dotted path of what forgets the key before the reading, if it is true; null: nothing does."""
     timestamp: FieldPath | None = "timestamp"
     """Dotted path of the event time in a JSON object; null: the record's own timestamp."""
     timestamp_unit: Literal["s", "ms", "us", "ns"] = "ms"
@@ -104,61 +100,22 @@ class InputSettings(Section):
     """Asserts that the producer partitions by the key found at `key`; required with it."""
     coerce_strings: bool = False
     """Whether a JSON string such as "21.5" counts as a number."""
-    on_null: Literal["skip", "hold", "reset"] = "skip"
-    """What a JSON null does: nothing, repeat the last smoothed value, or forget the key."""
+    on_null: Literal["skip", "hold", "reset", "dlq"] = "skip"
+    """What a JSON null does: nothing, repeat the last results, forget the key, or dead letter."""
+    on_invalid: Literal["dlq", "skip", "hold", "reset"] = "dlq"
+    """The same for what is absent, no number, or not finite."""
     on_tombstone: Literal["reset", "ignore"] = "reset"
     """What a record without value does: forget the key and pass it on, or nothing."""
     on_missing_key: Literal["dlq", "topic-partition"] = "dlq"
     """What a record without key is: a dead letter, or a reading of its partition's one series."""
     max_future_skew: PositiveDurationMs | None = 3_600_000
     """How far event time may lie after the record's own timestamp; null: any."""
+    on_future: Literal["reject", "clamp"] = "reject"
+    """What becomes of a record further ahead: a dead letter, or the furthest time allowed."""
     max_key_bytes: Bytes = 1024
     """Longest key, in bytes; longer ones are dead letters."""
     max_value_bytes: Bytes = _MIB
     """Longest value, in bytes; longer ones are dead letters."""
-
-
-class FactorSettings(Section):
-    """Exactly one of five ways to say how fast old readings lose weight."""
-
-    alpha: Annotated[Real, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
-    """Weight of each new reading."""
-    span: Annotated[Real, Field(ge=1, allow_inf_nan=False)] | None = None
-    """alpha = 2 / (span + 1), as a moving average over `span` readings."""
-    com: Annotated[Real, Field(ge=0, allow_inf_nan=False)] | None = None
-    """Centre of mass: alpha = 1 / (com + 1)."""
-    half_life_samples: Annotated[Real, Field(gt=0, allow_inf_nan=False)] | None = None
-    """Readings after which a weight is halved."""
-    half_life: HalfLifeMs | None = None
-    """Event time after which a weight is halved, for example 30s."""
-
-    def factor(self) -> Factor:
-        """The validated smoothing factor."""
-        return Factor(
-            alpha=self.alpha,
-            span=self.span,
-            com=self.com,
-            half_life_samples=self.half_life_samples,
-            half_life=self.half_life,
-        )
-
-
-class RuleSettings(FactorSettings):
-    """Another factor for some keys."""
-
-    keys: Annotated[str, Field(min_length=1)]
-    """Glob pattern of the keys: * any text, ? one character, [ab] one of these."""
-
-
-class SmoothingSettings(FactorSettings):
-    """How fast old readings lose weight: exactly one of the first five, and rules by key."""
-
-    rules: Annotated[tuple[RuleSettings, ...], TextList, Field(max_length=65_535)] = ()
-    """Other factors by key pattern; the first that matches a key counts."""
-
-    def key_rules(self) -> KeyRules:
-        """The factor of every key."""
-        return KeyRules(self.factor(), [Rule(rule.keys, rule.factor()) for rule in self.rules])
 
 
 class StateSettings(Section):
@@ -168,6 +125,23 @@ class StateSettings(Section):
     """Most keys of one partition; records of further keys are dead letters."""
 
 
+class EmitSettings(Section):
+    """Which results of a key are worth a record; event time and state alone decide."""
+
+    interval: PositiveDurationMs | None = None
+    """At least so much event time between two."""
+    on_change: Annotated[Real, Field(gt=0, allow_inf_nan=False)] | None = None
+    """The first ewma has moved so far since the last one."""
+
+    def emission(self) -> Emission:
+        """The same for the engine.
+
+        Raises:
+            ValueError: not exactly one is written.
+        """
+        return Emission(interval=self.interval, change=self.on_change)
+
+
 class OutputSettings(Section):
     """What is published for each reading."""
 
@@ -175,6 +149,12 @@ class OutputSettings(Section):
     """Topic for the smoothed records; null: the input topic's name with -ewma after it."""
     format: Literal["json", "text", "double"] = "json"
     """Form of a smoothed record's value."""
+    shape: Literal["record", "enrich"] = "record"
+    """A JSON object of key, timestamp, value and outputs, or the one that came in with outputs."""
+    names: Annotated[Mapping[str, FieldName | None], TextMapping] | None = None
+    """Other names for fields, null leaves one out: {value: raw, ewma: smooth, key: null}."""
+    emit: Annotated[EmitSettings | None, Emit] = None
+    """Which results are published: every, {interval: 1s}, or {on_change: 0.1}, for each key."""
     headers: Literal["pass", "drop"] = "pass"
     """Whether the input record's headers are passed on."""
     compression_type: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "none"

@@ -6,8 +6,9 @@ uses, or raises ValueError saying what is wrong and what to write.
 
 import re
 from collections import Counter
-from datetime import datetime
-from typing import Annotated, Literal, TypeAlias
+from datetime import datetime, time
+from typing import Annotated, Literal, NamedTuple, TypeAlias
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import AfterValidator, BeforeValidator, PlainValidator
@@ -89,6 +90,7 @@ def _parse_start(value: object) -> str | int:
 def _split_names(value: object) -> object:
     """A list as it is; `a, b` as two names, so that one variable or flag can carry a list."""
     if isinstance(value, str):
+        value = value.removeprefix("[").removesuffix("]")
         return [name for name in (part.strip() for part in value.split(",")) if name]
     return value
 
@@ -102,6 +104,74 @@ def _parse_list(value: object) -> object:
     except yaml.YAMLError:
         example = '[{"keys": "pump-*", "half_life": "5s"}]'
         raise ValueError(f"cannot be read as a list; write it as {example}") from None
+
+
+def _parse_mapping(value: object) -> object:
+    """A mapping as it is; text (a variable or a flag) read as YAML, of which JSON is a part."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        example = '{"name": value, ...}'
+        raise ValueError(f"cannot be read as names with values; write it as {example}") from None
+
+
+class HorizonValue(NamedTuple):
+    """How far ahead: in milliseconds of event time, or in readings."""
+
+    amount: float
+    is_time: bool
+
+
+def _parse_horizon(value: object) -> HorizonValue:
+    if isinstance(value, HorizonValue):
+        return value
+    if _is_number(value):
+        return HorizonValue(float(str(value)), is_time=False)
+    try:
+        return HorizonValue(float(parse_duration(value)), is_time=True)
+    except ValueError:
+        raise ValueError(
+            f"{show(value)} is no horizon; write a duration, as 60s, or a number of readings"
+        ) from None
+
+
+class DailyMoment(NamedTuple):
+    """A time of day at a place."""
+
+    at: time
+    zone: ZoneInfo
+
+
+def _parse_daily(value: object) -> DailyMoment:
+    """`06:00` (UTC), or `06:00 Europe/Zurich`."""
+    if isinstance(value, DailyMoment):
+        return value
+    clock, _, place = str(value).partition(" ")
+    advice = "write a time and a place, as '06:00 Europe/Zurich'"
+    try:
+        at = time.fromisoformat(clock)
+    except ValueError:
+        raise ValueError(f"'{clock}' is no time of day; {advice}") from None
+    try:
+        zone = ZoneInfo(place.strip() or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"'{place.strip()}' is no time zone; {advice}") from None
+    if at.tzinfo is not None:
+        raise ValueError(f"'{clock}' has an offset; {advice}")
+    return DailyMoment(at, zone)
+
+
+def _parse_emit(value: object) -> object:
+    """`every` is the same as nothing said."""
+    return None if value == "every" else _parse_mapping(value)
+
+
+def _field_name(value: str) -> str:
+    if not value:
+        raise ValueError("a name is empty; write at least one character")
+    return value
 
 
 def topic_name(value: str) -> str:
@@ -177,6 +247,12 @@ HalfLifeMs: TypeAlias = Annotated[int, BeforeValidator(parse_half_life)]
 Whole: TypeAlias = Annotated[int, BeforeValidator(_not_bool)]
 Real: TypeAlias = Annotated[float, BeforeValidator(_not_bool)]
 TextList = BeforeValidator(_parse_list)
+TextMapping = BeforeValidator(_parse_mapping)
+Emit = BeforeValidator(_parse_emit)
+FieldName: TypeAlias = Annotated[str, AfterValidator(_field_name)]
+NameList: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_split_names)]
+Horizon: TypeAlias = Annotated[HorizonValue, PlainValidator(_parse_horizon)]
+DailyTime: TypeAlias = Annotated[DailyMoment, PlainValidator(_parse_daily)]
 TopicName: TypeAlias = Annotated[str, AfterValidator(topic_name)]
 ApplicationId: TypeAlias = Annotated[str, AfterValidator(_application_id)]
 Servers: TypeAlias = Annotated[str, AfterValidator(_servers)]

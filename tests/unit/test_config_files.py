@@ -91,7 +91,7 @@ def test_the_examples_say_what_their_comments_promise(
 
     assert loaded["bare-numbers"].input.format == "text"
     assert loaded["binary-doubles"].output.format == "double"
-    assert loaded["event-time"].smoothing.key_rules().default == Factor(half_life=30_000)
+    assert loaded["event-time"].smoothing.key_rules().default == (Factor(half_life=30_000),)
     assert loaded["event-time"].input.timestamp_required
     assert loaded["telegraf"].input.value == "fields.usage_idle"
     assert loaded["telegraf"].input.timestamp_unit == "s"

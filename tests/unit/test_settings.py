@@ -135,7 +135,7 @@ def test_a_timeout_of_nothing_is_refused_and_a_retention_of_nothing_is_not():
 def test_each_way_to_give_the_factor(name: str, value: object, factor: Factor):
     values = {"input.topics": "a", f"smoothing.{name}": value}
 
-    assert load_settings(env={}, overrides=values).smoothing.key_rules().factors == (factor,)
+    assert load_settings(env={}, overrides=values).smoothing.key_rules().factors == ((factor,),)
 
 
 def test_rules_become_key_rules_in_their_order():
@@ -143,7 +143,7 @@ def test_rules_become_key_rules_in_their_order():
 
     key_rules = load({"smoothing.rules": rules}).smoothing.key_rules()
 
-    assert key_rules.factors[1:] == (Factor(half_life=5_000), Factor(span=3))
+    assert key_rules.factors[1:] == ((Factor(half_life=5_000),), (Factor(span=3),))
     assert [key_rules.resolve(key) for key in ("pump-7", "pipe", "tank")] == [1, 2, 0]
 
 

@@ -212,8 +212,8 @@ def test_variables_of_the_project_that_are_no_settings_are_let_be():
         ("1: 2\n", "1: is no setting; leave it out (line 3)"),
         ("null: 2\n", "None: is no setting; leave it out"),
         ("output: text\n",
-         ("output: is a section; write its settings under it: topic, format, headers,"
-          " compression_type, max_batch_bytes (line 3)")),
+         ("output: is a section; write its settings under it: topic, format, shape, names,"
+          " emit, headers, compression_type, max_batch_bytes (line 3)")),
         ("output: {format: jsn}\n",
          ("output.format: 'jsn' is not one of the choices; write json"
           " (of json | text | double) (line 3)")),
@@ -233,8 +233,8 @@ def test_a_problem_in_the_file_is_told_with_its_line(yaml: str, line: str):
     ("rule", "said"),
     [
         ("{keys: a, alpah: 1}", "smoothing.rules.0.alpah: is no setting; write alpha (line 4)"),
-        ("{keys: a, span: 2, zzz: 1}", "rules.0.zzz: is no setting; a rule has alpha, span, com"),
-        ("{span: 2}", "smoothing.rules.0.keys: is missing; write it"),
+        ("{keys: a, span: 2, zzz: 1}", "rules.0.zzz: is no setting; write one of alpha, span, com"),
+        ("{span: 2}", "smoothing.rules.0.keys: is missing; write the pattern"),
         ("{keys: a, half_life: 5}", "write half_life: 5s, or half_life_samples: 5 for a count"),
         ("{keys: a, alpha: 2}", "rules.0.alpha: 2 is out of range; write a number above 0 and"),
         ("7", "smoothing.rules.0: is a section; write its settings under it: alpha, span"),

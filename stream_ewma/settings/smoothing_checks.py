@@ -1,0 +1,173 @@
+"""What single values of the smoothing cannot show: factors, modes and outputs that do not fit."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from stream_ewma.settings.checks import Conflict
+from stream_ewma.settings.fields import KEY, STALE, TIMESTAMP, field_names
+from stream_ewma.settings.sections import InputSettings, OutputSettings
+from stream_ewma.settings.smoothing import (
+    FACTOR_NAMES,
+    FactorSettings,
+    RuleSettings,
+    SmoothingSettings,
+)
+from stream_ewma.smoothing.parameters import Clock
+from stream_ewma.smoothing.plan import Plan
+
+FACTOR_EXAMPLES = "alpha: 0.2 | span: 9 | com: 4 | half_life_samples: 10 | half_life: 30s"
+
+
+def smoothing(
+    input_: InputSettings, section: SmoothingSettings, output: OutputSettings
+) -> Iterator[Conflict]:
+    """Everything about the smoothing and the fields that it publishes."""
+    of_factors = [*_factors(section), *_rules(section)]
+    yield from of_factors
+    if of_factors:
+        return
+    of_plan = list(_plan(input_, section, output))
+    yield from of_plan
+    if not of_plan:
+        yield from _horizon(section)
+        yield from _fields(input_, section, output)
+    yield from _output_forms(input_, section, output)
+
+
+def _factors(section: SmoothingSettings) -> Iterator[Conflict]:
+    if section.factors is None:
+        yield from _one_factor("smoothing", section, "")
+        return
+    if not section.factors:
+        yield Conflict("smoothing.factors", "is empty; write at least one, by name")
+    for name in section.given:
+        yield Conflict(
+            f"smoothing.{name}",
+            "is there beside smoothing.factors; keep one of them",
+            ("smoothing.factors",),
+        )
+    for name, factor in section.factors.items():
+        yield from _one_factor(f"smoothing.factors.{name}", factor, "")
+
+
+def _rules(section: SmoothingSettings) -> Iterator[Conflict]:
+    for number, rule in enumerate(section.rules):
+        place = f"smoothing.rules.{number}"
+        if not rule.model_fields_set & {"keys", "field"}:
+            yield Conflict(f"{place}.keys", "is missing; write the pattern of some keys, as pump-*")
+        if rule.factors is None:
+            several = " or `factors`" if section.factors is not None else ""
+            yield from _one_factor(place, rule, several)
+        else:
+            yield from _named_in_rule(place, rule, section)
+
+
+def _named_in_rule(
+    place: str, rule: RuleSettings, section: SmoothingSettings
+) -> Iterator[Conflict]:
+    if section.factors is None:
+        yield Conflict(
+            f"{place}.factors", "has no factors to replace; write smoothing.factors, or one factor"
+        )
+        return
+    for name in rule.given:
+        yield Conflict(f"{place}.{name}", "is there beside `factors`; keep one of them")
+    for name, factor in (rule.factors or {}).items():
+        if name not in section.factors:
+            known = ", ".join(section.factors)
+            yield Conflict(f"{place}.factors.{name}", f"is no factor; write one of {known}")
+        yield from _one_factor(f"{place}.factors.{name}", factor, "")
+
+
+def _one_factor(place: str, section: FactorSettings, several: str) -> Iterator[Conflict]:
+    others = tuple(f"{place}.{name}" for name in FACTOR_NAMES)
+    given = section.given
+    if len(given) > 1:
+        yield Conflict(
+            place, f"has {' and '.join(given)}, which exclude each other; keep one", others
+        )
+    if not given:
+        yield Conflict(
+            place,
+            "does not say how fast old readings lose weight; write one of"
+            f" {FACTOR_EXAMPLES}{several}",
+            others,
+        )
+
+
+def _plan(
+    input_: InputSettings, section: SmoothingSettings, output: OutputSettings
+) -> Iterator[Conflict]:
+    try:
+        emission = None if output.emit is None else output.emit.emission()
+        mode = section.mode(emission, weighted=input_.weight is not None)
+        outputs = tuple(section.output_list())
+        Plan(sets=section.key_rules().factors, mode=mode, outputs=outputs)
+    except ValueError as error:
+        name, _, message = str(error).partition(": ")
+        place = "output" if name.partition(".")[0] == "emit" else "smoothing"
+        yield Conflict(f"{place}.{name}", message)
+
+
+def _horizon(section: SmoothingSettings) -> Iterator[Conflict]:
+    wanted = any(output.quantity.value == "forecast" for output in section.output_list())
+    if wanted and section.horizon is None:
+        yield Conflict(
+            "smoothing.horizon", "is missing for the output forecast; write 60s, or 10 readings"
+        )
+    if not wanted and section.horizon is not None:
+        yield Conflict("smoothing.horizon", "does nothing without the output forecast")
+    if wanted and section.horizon is not None:
+        clocks = {factors[0].clock for factors in section.key_rules().factors}
+        fitting = Clock.EVENT_TIME if section.horizon.is_time else Clock.COUNT
+        if clocks != {fitting}:
+            yield Conflict(
+                "smoothing.horizon",
+                "must be a duration with half_life, and a number of readings without",
+            )
+
+
+def _fields(
+    input_: InputSettings, section: SmoothingSettings, output: OutputSettings
+) -> Iterator[Conflict]:
+    names = field_names(input_, section, output)
+    for name, new in (output.names or {}).items():
+        if name not in names.known:
+            known = ", ".join(names.known)
+            yield Conflict(f"output.names.{name}", f"is no field; write one of {known}")
+        elif new is None and name not in (KEY, TIMESTAMP, *names.known[2 : 2 + len(names.values)]):
+            yield Conflict(
+                f"output.names.{name}", "cannot be left out here; leave it out of the outputs"
+            )
+    columns = tuple(each.name for each in section.output_list())
+    flat = () if output.shape == "enrich" else (names.key, names.timestamp, *names.values)
+    stale = (STALE,) if section.stale_after is not None else ()
+    counts = Counter(name for name in (*flat, *names.of_outputs(columns), *stale) if name)
+    for name, count in counts.items():
+        if count > 1:
+            yield Conflict(
+                "output.names",
+                f"gives the name '{name}' to {count} fields; write names that differ",
+                ("input.values", "smoothing.outputs", "smoothing.factors"),
+            )
+
+
+def _output_forms(
+    input_: InputSettings, section: SmoothingSettings, output: OutputSettings
+) -> Iterator[Conflict]:
+    if output.shape == "enrich" and (input_.format, output.format) != ("json", "json"):
+        yield Conflict("output.shape", "enrich needs JSON in and out; write record")
+    if output.format == "json":
+        return
+    needs = {
+        "smoothing.stale_after": section.stale_after is not None,
+        "smoothing.warm_up": section.warm_up == "flag",
+        "output.names": bool(output.names),
+    }
+    for name in (name for name, is_set in needs.items() if is_set):
+        yield Conflict(
+            name,
+            f"needs fields, which format {output.format} has not; leave it out, or write"
+            " output.format: json",
+            ("output.format",),
+        )
