@@ -15,15 +15,13 @@ from stream_ewma.engine.checking import Checks
 from stream_ewma.engine.config import TaskConfig
 from stream_ewma.engine.dead_letters import Reason
 from stream_ewma.engine.keys import NO_SLOT, KeyTable
+from stream_ewma.engine.silence import NO_TIME
 from stream_ewma.payloads.columns import Column, ReadingColumns, Status
 from stream_ewma.smoothing.absorbing import NOTE_CLIPPED, NOTE_LATE, NOTE_RESTARTED
 from stream_ewma.smoothing.layout import FLAG_STALE
 from stream_ewma.smoothing.recursion import FoldResult, fold, snapshot
 from stream_ewma.smoothing.rows import Action, Outcome
 from stream_ewma.smoothing.state import KeyedState
-
-NO_TIME: Final = -(1 << 63)
-"""Event time of a key without readings."""
 
 
 @dataclass(frozen=True, slots=True)

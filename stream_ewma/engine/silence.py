@@ -10,10 +10,13 @@ import heapq
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_ewma.columns import Int32, Int64, UInt8, extend, grown_size
 
 _TICKS: Final = 10
+NO_TIME: Final = -(1 << 62)
+"""Earlier than any event time, with room for differences."""
 
 
 class Silence:
@@ -34,10 +37,6 @@ class Silence:
     def tick_of(self, event_time: Int64) -> Int64:
         """The number of the last tick at or before each event time."""
         return event_time // self._tick_ms
-
-    def time_of(self, tick: int) -> int:
-        """The event time of a tick, in milliseconds."""
-        return tick * self._tick_ms
 
     def heard(self, slots: Int32, last: Int64) -> None:
         """Wait for keys that have spoken, unless they are waited for already.
@@ -66,25 +65,24 @@ class Silence:
                 heapq.heappush(self._ticks, tick)
             self._lists[tick].append(slots[due == tick])
 
-    def due(self, event_time: int) -> tuple[Int32, int] | None:
-        """The keys on the lists up to an event time, and the latest tick of these lists.
+    def due(self, event_time: int) -> Int32:
+        """The keys on the lists up to an event time, which event time has reached now.
 
         They are not waited for any longer: those that have spoken meanwhile must be `heard` again.
-        Ask at every tick: answers are the same then however a stream is cut into batches.
+        Ask at the first reading behind each tick: the answers are the same then however a stream
+        is cut into batches.
         """
         self.event_time = event_time
         found: list[Int32] = []
-        tick = 0
-        while self._ticks and self.time_of(self._ticks[0]) <= event_time:
-            tick = heapq.heappop(self._ticks)
-            found += self._lists.pop(tick)
-        if not found:
-            return None
-        slots = np.concatenate(found)
+        while self._ticks and self._ticks[0] * self._tick_ms <= event_time:
+            found += self._lists.pop(heapq.heappop(self._ticks))
+        slots: Int32 = np.concatenate(found) if found else np.empty(0, np.int32)
         slots.sort()
         self._waits[slots] = 0
-        return slots, tick
+        return slots
 
-    def is_silent(self, last: Int64, tick: int) -> UInt8:
-        """Whether a key whose last reading was at `last` (n,) is silent at a tick."""
-        return (last + self._allowed <= self.time_of(tick)).view(np.uint8)
+    def is_silent(self, last: Int64) -> NDArray[np.bool_]:
+        """Whether a key whose last reading was at `last` (n,) is silent now."""
+        now = NO_TIME if self.event_time is None else self.event_time
+        silent: NDArray[np.bool_] = last <= now - self._allowed
+        return silent

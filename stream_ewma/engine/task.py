@@ -17,8 +17,8 @@ from stream_ewma.engine.checking import Checks, of_status
 from stream_ewma.engine.config import TaskConfig
 from stream_ewma.engine.dead_letters import Reason, reasons_of
 from stream_ewma.engine.outgoing import Destination, Outgoing, OutgoingBatch, dead_letters
-from stream_ewma.engine.series import NO_TIME, Folded, Placed, Series
-from stream_ewma.engine.silence import Silence
+from stream_ewma.engine.series import Folded, Placed, Series
+from stream_ewma.engine.silence import NO_TIME, Silence
 from stream_ewma.engine.step import (
     NOTED_CLAMPED,
     NOTED_CLIPPED,
@@ -199,13 +199,12 @@ class PartitionTask:
 
     def _silent_keys(self, silence: Silence, event_time: int) -> Int32:
         """Slots of the keys that are silent now and were not before."""
-        due = silence.due(event_time) if event_time != NO_TIME else None
-        if due is None:
+        if event_time == NO_TIME:
             return np.empty(0, np.int32)
-        slots, tick = due
+        slots = silence.due(event_time)
         last = self._series.last_time(slots)
         slots, last = slots[last != NO_TIME], last[last != NO_TIME]
-        silent = silence.is_silent(last, tick) != 0
+        silent = silence.is_silent(last)
         silence.heard(slots[~silent], last[~silent])
         fallen_silent: Int32 = slots[silent]
         return fallen_silent
