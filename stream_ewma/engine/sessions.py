@@ -11,6 +11,7 @@ from stream_ewma.columns import Int64
 
 _DAY_MS: Final = 86_400_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _FIRST_DAY: Final = -719_000  # some days of room at both ends of what datetime can say
 _LAST_DAY: Final = 2_932_000
 _MOST_REMEMBERED: Final = 4096
@@ -27,7 +28,7 @@ class DailySessions:
 
     at: time
     zone: ZoneInfo
-    _known: dict[int, tuple[int, int, int]] = field(
+    _known: dict[int, tuple[int, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -48,20 +49,17 @@ class DailySessions:
             session[rows] = begins[np.searchsorted(begins, timestamp[rows], "right") - 1]
         return session
 
-    def _around(self, day: int) -> tuple[int, int, int]:
+    def _around(self, day: int) -> tuple[int, ...]:
         """When the sessions begin that can hold a moment of this day of UTC, in order.
 
-        A place's clock is less than a day away from UTC, so the first begins before the day does.
+        A place's clock may be a day away from UTC: the first of these begins before the day does,
+        the last before it ends.
         """
         if day not in self._known:
             if len(self._known) >= _MOST_REMEMBERED:
                 self._known.clear()
-            dates = (date(1970, 1, 1) + timedelta(days=day + shift) for shift in (-2, -1, 0, 1))
-            starts = [datetime.combine(each, self.at, self.zone) for each in dates]
-            earliest, *rest = [
-                (start.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1) for start in starts
-            ]
-            begins = [begin for begin in (earliest, *rest) if begin < (day + 1) * _DAY_MS]
-            first, second, third = begins[-3], begins[-2], begins[-1]
-            self._known[day] = (first, second, third)
+            dates = (date(1970, 1, 1) + timedelta(days=day + shift) for shift in range(-3, 3))
+            starts = (datetime.combine(each, self.at, self.zone) for each in dates)
+            begins = ((start - _EPOCH) // _MILLISECOND for start in starts)
+            self._known[day] = tuple(begin for begin in begins if begin < (day + 1) * _DAY_MS)
         return self._known[day]

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from stream_ewma.columns import Float64, Int32, Int64, UInt8, UInt16
 from stream_ewma.jit import inner_kernel, kernel
+from stream_ewma.smoothing.absorbing import NOTE_LATE
 from stream_ewma.smoothing.general import fold_rows, read_rows
 from stream_ewma.smoothing.layout import COUNT, Places
 from stream_ewma.smoothing.outputs import Quantity
@@ -57,7 +58,7 @@ class FoldResult:
         columns: by name: int64 (n,) for counts, bool (n,) for flags, else float64 (n,) with NaN
             where a result is not defined; 0, false and NaN in rows that are not emitted.
         outcome: uint8 (n,), an `Outcome`.
-        notes: uint8 (n,), bits of `NOTE_...`; all zero from the short kernel.
+        notes: uint8 (n,), bits of `NOTE_...`.
     """
 
     columns: dict[str, NDArray[np.generic]]
@@ -169,6 +170,7 @@ def _check_fault(fault: int, slot: Int32) -> None:
 def _fold_plain(state: KeyedState, plan: Plan, rows: Rows) -> tuple[FoldResult, int]:
     n = len(rows.slot)
     mean, count, outcome = np.full(n, nan), np.zeros(n, np.int64), np.empty(n, np.uint8)
+    notes = np.zeros(n, np.uint8)
     fault = _fold_means(
         state.words,
         state.numbers,
@@ -179,10 +181,11 @@ def _fold_plain(state: KeyedState, plan: Plan, rows: Rows) -> tuple[FoldResult, 
         mean,
         count,
         outcome,
+        notes,
     )
     names = [output.name for output in plan.outputs]
     columns: dict[str, NDArray[np.generic]] = dict(zip(names, (mean, count), strict=True))
-    return FoldResult(columns, outcome, np.zeros(n, np.uint8)), fault
+    return FoldResult(columns, outcome, notes), fault
 
 
 def _fold_any(state: KeyedState, plan: Plan, rows: Rows) -> tuple[FoldResult, int]:
@@ -227,6 +230,7 @@ def _fold_means(  # noqa: C901  the loop over rows is written out: calls cost mo
     mean_out: Float64,
     count_out: Int64,
     outcome: UInt8,
+    notes: UInt8,
 ) -> int:
     """Fold all rows; answers their number, or the first row outside the state or the factors."""
     slot, time, x, action = rows.slot, rows.time, rows.x, rows.action
@@ -255,6 +259,7 @@ def _fold_means(  # noqa: C901  the loop over rows is written out: calls cost mo
             else:
                 w, t_ref = float(numbers[at + to_weight]), int(words[at + places.reference])
                 h, t = float(tables.half_life[used]), int(time[i])
+                late = n > 0 and t < t_ref
                 w, m, n, t_ref = _absorb_event(w, m, n, t_ref, h, t, float(x[i]))
             if not isfinite(m):
                 outcome[i] = _NOT_FINITE
@@ -262,6 +267,8 @@ def _fold_means(  # noqa: C901  the loop over rows is written out: calls cost mo
             numbers[at + to_mean], words[at + COUNT] = m, n
             if not on_count:
                 numbers[at + to_weight], words[at + places.reference] = w, t_ref
+                if late:
+                    notes[i] = NOTE_LATE
         if n > 0 and action[i] <= _HOLD:
             mean_out[i], count_out[i], outcome[i] = m, n, _EMITTED
     return len(slot)
