@@ -31,7 +31,7 @@ class Service:
         self.settings = settings
         self.log_file = folder / f"{name}.log"
         file = folder / f"{name}.yaml"
-        file.write_text(yaml.safe_dump(dict(settings)))
+        file.write_text(yaml.safe_dump(dict(settings), sort_keys=False))
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 [str(COMMAND), "run", "--config", str(file)],
