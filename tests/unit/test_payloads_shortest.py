@@ -5,7 +5,13 @@ import orjson
 import pytest
 
 from stream_ewma.jit import kernel
-from stream_ewma.payloads.shortest import MAX_NUMBER_BYTES, NUMBER_ROOM, append_double, is_finite
+from stream_ewma.payloads.shortest import (
+    MAX_NUMBER_BYTES,
+    NOT_FINITE,
+    NUMBER_ROOM,
+    append_double,
+    decimal_of,
+)
 
 LARGEST = 1.7976931348623157e308
 
@@ -17,7 +23,7 @@ def write(target, at, bits):
 
 @kernel
 def finite(bits):
-    return is_finite(bits)
+    return not decimal_of(bits)[0] & NOT_FINITE
 
 
 def text_of(x):
