@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import orjson
 
-from stream_ewma.columns import Bytes, Int64, as_bytes
+from stream_ewma.columns import Bytes, Int64, UInt64, as_bytes
 from stream_ewma.payloads.columns import WritingOptions
 from stream_ewma.payloads.numerals import INTEGER_ROOM
 from stream_ewma.payloads.shortest import NUMBER_ROOM
@@ -27,12 +27,16 @@ class Pieces(NamedTuple):
 
     Attributes:
         text: one piece after another; a field's is its name with the comma or brace before it.
-        begin: int64 (pieces + 1,), where each piece begins; one of no length is left out.
+        length: int64 (pieces,), bytes; a piece of none is left out.
+        first: uint64 (pieces, 2), the first bytes of each piece.
+        begin: int64 (pieces,), where each piece begins.
         room: bytes that suffice for the fixed text and all numbers of one value.
     """
 
     text: Bytes
     begin: Int64
+    length: Int64
+    first: UInt64
     room: int
 
 
@@ -58,12 +62,19 @@ def pieces_of(options: WritingOptions, outputs: tuple[str, ...]) -> Pieces:
     stale_end = end if is_marked else before + _quoted(_STALE) + b"true}"
     added = [b"," + _quoted(name) for name in outputs]
     pieces = [*labels[:2], end, stale_end, *labels[2:], *added]
-    begin = np.cumsum([0, *map(len, pieces)], dtype=np.int64)
+    length = np.array([len(piece) for piece in pieces], np.int64)
     text = b"".join(pieces)
+    first = b"".join(piece[: 2 * WORD].ljust(2 * WORD) for piece in pieces)
     fields = len(values) + len(outputs)
-    # Each append may write up to a word behind what it appends.
-    room = len(text) + 2 * WORD + INTEGER_ROOM + NUMBER_ROOM * fields
-    return Pieces(as_bytes(text), begin, room)
+    # Each append may write up to two words behind what it appends.
+    room = len(text) + 3 * WORD + INTEGER_ROOM + NUMBER_ROOM * fields
+    return Pieces(
+        as_bytes(text),
+        np.cumsum(length) - length,
+        length,
+        np.frombuffer(first, "<u8").reshape(-1, 2).astype(np.uint64),
+        room,
+    )
 
 
 def _quoted(name: str) -> bytes:

@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from stream_ewma.columns import NULL, Bytes, Int32, Int64, Spans, UInt8, as_bytes
+from stream_ewma.columns import NULL, Bytes, Int32, Int64, Spans, UInt8, UInt64, as_bytes
 from stream_ewma.jit import kernel
 from stream_ewma.payloads.columns import Column, Kind, SmoothedColumns, WritingOptions
 from stream_ewma.payloads.json_append import (
@@ -26,6 +26,8 @@ from stream_ewma.payloads.json_append import (
     append_plain_key,
 )
 from stream_ewma.payloads.json_fields import Pieces, pieces_of
+from stream_ewma.payloads.numerals import spread_integers
+from stream_ewma.payloads.shortest import spread_doubles
 from stream_ewma.words import WORD, signed
 
 _TOMBSTONE: Final = int(Kind.TOMBSTONE)
@@ -100,10 +102,10 @@ class JsonEncoder:
         """
         n = len(smoothed)
         pieces = pieces_of(self._options, tuple(smoothed.outputs))
-        rows = self._rows_of(smoothed)
         start = np.empty(n, np.int32)
         length = np.empty(n, np.int32)
         with np.errstate(over="ignore"):  # interpreted kernels wrap around on purpose
+            rows = self._rows_of(smoothed)
             target = np.empty(_room(rows, pieces), np.uint8)
             used = _write_rows(target, rows, pieces, start, length)
             if used < 0:
@@ -119,11 +121,12 @@ class JsonEncoder:
             if name is not None
         ]
         texts = numbers[0].x_text.buffer if numbers else _NOTHING.buffer
-        outputs, form = _cells(list(smoothed.outputs.values()), len(smoothed))
         originals = _NOTHING
         if self._options.shape == "enrich" and smoothed.originals is not None:
             originals = smoothed.originals
         n = len(smoothed)
+        columns = [smoothed.timestamp, *smoothed.outputs.values()]
+        form = np.array([_FORM_OF_KIND[column.dtype.kind] for column in columns], np.uint8)
         return Rows(
             smoothed.keys.buffer,
             smoothed.keys.start,
@@ -131,19 +134,34 @@ class JsonEncoder:
             _NOTHING.buffer,
             _NOTHING.start,
             _NOTHING.length,
-            smoothed.timestamp,
             smoothed.kind,
             _stacked([columns.x for columns in numbers], n, np.float64).view(np.uint64),
             texts,
             _stacked([columns.x_text.start for columns in numbers], n, np.int32),
             _stacked([_lengths(columns.x_text, texts) for columns in numbers], n, np.int32),
             _stacked([columns.status for columns in numbers], n, np.uint8),
-            outputs,
-            form,
+            form[1:],
+            *_spread(columns, form, n),
             originals.buffer,
             originals.start,
             originals.length,
         )
+
+
+def _spread(columns: list[Column], form: UInt8, n: int) -> tuple[Int64, Int32, UInt64, UInt64]:
+    """Cells, heads and digits of the columns, as in `Rows`."""
+    shape = len(columns), n
+    cells, head = np.empty(shape, np.int64), np.empty(shape, np.int32)
+    first, second = np.empty(shape, np.uint64), np.empty(shape, np.uint64)
+    for place, column in enumerate(columns):
+        if form[place] == FLOAT:
+            bits = np.ascontiguousarray(column, np.float64).view(np.uint64)
+            spread_doubles(bits, head[place], first[place], second[place])
+            continue
+        cells[place] = column
+        if form[place] == INTEGER:
+            spread_integers(cells[place], first[place], second[place])
+    return cells, head, first, second
 
 
 def _stacked(columns: list[NDArray[Any]], n: int, dtype: type[np.generic]) -> NDArray[Any]:
@@ -161,22 +179,14 @@ def _lengths(texts: Spans, buffer: Bytes) -> Int32:
     return texts.length if texts.buffer is buffer else np.zeros(len(texts), np.int32)
 
 
-def _cells(columns: list[Column], n: int) -> tuple[Int64, UInt8]:
-    """The outputs as one array (outputs, n), and how each is written."""
-    cells = np.empty((len(columns), n), np.int64)
-    form = np.empty(len(columns), np.uint8)
-    for place, column in enumerate(columns):
-        form[place] = _FORM_OF_KIND[column.dtype.kind]
-        cells[place] = column.view(np.int64) if form[place] == FLOAT else column
-    return cells, form
-
-
+@kernel
 def _room(rows: Rows, pieces: Pieces) -> int:
     """Bytes that suffice for all values."""
-    lengths = (rows.key_length, rows.escaped_length, rows.original_length)
-    return len(rows.kind) * pieces.room + sum(
-        int(np.maximum(length, 0).sum(dtype=np.int64)) for length in lengths
-    )
+    room = len(rows.kind) * pieces.room
+    for length in (rows.key_length, rows.escaped_length, rows.original_length):
+        for row in range(len(length)):
+            room += max(signed(length[row]), 0)
+    return room
 
 
 def _with_escaped_keys(rows: Rows) -> Rows:

@@ -11,8 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from stream_ewma.columns import Bytes, UInt64
-from stream_ewma.jit import inner_kernel
+from stream_ewma.columns import Bytes, Int32, UInt64
+from stream_ewma.jit import inner_kernel, kernel
 from stream_ewma.payloads.numerals import append_integer, digit_word
 from stream_ewma.words import WORD, high_product, leading_zeros, signed, store_word
 
@@ -20,6 +20,15 @@ MAX_NUMBER_BYTES: Final = 24
 """The longest text of a double: -2.2250738585072014e-308; integers of 64 bits have 20 bytes."""
 NUMBER_ROOM: Final = 32
 """Bytes that may be written for a number, those behind its text included."""
+
+NEGATIVE: Final = 16
+"""Head bit: a minus sign."""
+NOT_FINITE: Final = 32
+"""Head bit: infinite or NaN; the digits are meaningless."""
+_TOP: Final = 15
+"""Head bits: the first digit."""
+_BEFORE_SHIFT: Final = 6
+"""Above these bits: how many digits stand before the point; negative: zeros after it."""
 
 _SIGNIFICAND_BITS: Final = 52
 _DIGITS: Final = 17
@@ -31,7 +40,7 @@ _LAST_EXACT_POWER: Final = 55
 _EACH_30: Final = np.uint64(0x3030303030303030)
 _ZERO_POINT: Final = np.uint64(int.from_bytes(b"0.000000", "little"))
 _POINT: Final = np.uint64(46)
-_EXPONENT: Final = np.uint64(0x7FF0000000000000)
+_INFINITY: Final = np.uint64(0x7FF0000000000000)
 _ONE: Final = np.uint64(1)
 _TWO: Final = np.uint64(2)
 _TEN: Final = np.uint64(10)
@@ -126,80 +135,111 @@ def _count_of(digits: np.uint64) -> int:
 
 
 @inner_kernel
-def _with_point(
-    target: Bytes, at: int, before: int, first: np.uint64, second: np.uint64, last: np.uint64
+def _store_digits(
+    target: Bytes, at: int, top: np.uint64, first: np.uint64, second: np.uint64
 ) -> None:
-    """Write 17 digits, `before` of them before the point, 0 < before < 17; 24 bytes in all."""
-    at_word = before - WORD if before >= WORD else before
-    split = np.uint64(8 * at_word)
-    if before >= 2 * WORD:
-        last = _POINT | last << np.uint64(8)
-    elif before >= WORD:
-        last = second >> np.uint64(56) | last << np.uint64(8)
-        kept = (_ONE << split) - _ONE
-        second = (second & kept) | _POINT << split | (second & ~kept) << np.uint64(8)
-    else:
-        last = second >> np.uint64(56) | last << np.uint64(8)
-        second = first >> np.uint64(56) | second << np.uint64(8)
-        kept = (_ONE << split) - _ONE
-        first = (first & kept) | _POINT << split | (first & ~kept) << np.uint64(8)
-    store_word(target, at, first)
-    store_word(target, at + WORD, second)
-    store_word(target, at + 2 * WORD, last)
+    """Write 17 digits."""
+    target[at] = top
+    store_word(target, at + 1, first)
+    store_word(target, at + 1 + WORD, second)
 
 
 @inner_kernel
-def is_finite(bits: np.uint64) -> bool:
-    """Whether the double with these bits is neither infinite nor NaN."""
-    return bool(~bits & _EXPONENT)
+def _store_with_point(
+    target: Bytes, at: int, before: int, top: np.uint64, first: np.uint64, second: np.uint64
+) -> None:
+    """Write 17 digits with a point behind the first `before` of them, 0 < before < 17."""
+    if before < WORD:
+        _store_digits(target, at + 1, top, first, second)
+        word = top | first << np.uint64(8)
+        split = np.uint64(8 * before)
+        kept = (_ONE << split) - _ONE
+        store_word(target, at, (word & kept) | _POINT << split | (word & ~kept) << np.uint64(8))
+        return
+    _store_digits(target, at, top, first, second)
+    for i in range(_DIGITS, before, -1):
+        target[at + i] = target[at + i - 1]
+    target[at + before] = 46  # .
 
 
 @inner_kernel
-def append_double(target: Bytes, at: int, bits: np.uint64) -> int:
-    """Write the finite double with these bits; up to `NUMBER_ROOM` bytes are written in all.
+def decimal_of(bits: np.uint64) -> tuple[int, np.uint64, np.uint64]:
+    """What the double with these bits is written as.
+
+    Returns:
+        The head: what is special about it, its sign, how many digits stand before the point, and
+        the first of its 17 digits; and the numbers that the next eight and the last eight make.
+    """
+    head = NEGATIVE if bits >> np.uint64(63) else 0
+    bits &= np.uint64(2**63 - 1)
+    if bits >= _INFINITY:
+        return head | NOT_FINITE, np.uint64(0), np.uint64(0)
+    if bits == np.uint64(0):
+        return head | 1 << _BEFORE_SHIFT, np.uint64(0), np.uint64(0)
+    digits, power = _shortest(bits)
+    count = _count_of(digits)
+    digits *= _POWERS[_DIGITS - count]
+    upper = digits // _TEN_TO_8
+    top = upper // _TEN_TO_8
+    head |= (count + power) << _BEFORE_SHIFT | signed(top)
+    return head, upper - top * _TEN_TO_8, digits - upper * _TEN_TO_8
+
+
+@kernel
+def spread_doubles(bits: UInt64, head: Int32, first: UInt64, second: UInt64) -> None:
+    """Fill in the head, the next and the last eight digits of each double.
+
+    Apart from the writing, in short loops: a processor looks ahead some 200 instructions, so that
+    several numbers are computed at once, and digits are split by vector instructions.
+    """
+    for row in range(len(bits)):
+        head[row], first[row], second[row] = decimal_of(bits[row])
+    for row in range(len(bits)):
+        first[row] = digit_word(first[row])
+        second[row] = digit_word(second[row])
+
+
+@inner_kernel
+def append_decimal(target: Bytes, at: int, head: int, first: np.uint64, second: np.uint64) -> int:
+    """Write a double that is finite; up to `NUMBER_ROOM` bytes are written in all.
 
     Args:
         target: uint8, has room for `NUMBER_ROOM` bytes from `at` on: it is not checked here.
         at: where the text begins.
-        bits: of a double that is neither infinite nor NaN.
+        head: of `decimal_of`.
+        first: the digits after the first one.
+        second: the last ones.
 
     Returns:
         The position after the text.
     """
-    target[at] = 45  # -
-    at += signed(bits >> np.uint64(63))
-    bits &= np.uint64(2**63 - 1)
-    if bits == np.uint64(0):
-        store_word(target, at, _ZERO_POINT)
-        return at + 3
-    digits, power = _shortest(bits)
-    count = _count_of(digits)
-    before = count + power  # digits before the point
-    digits *= _POWERS[_DIGITS - count]
-    upper = digits // _TEN_TO_8
-    top = upper // _TEN_TO_8
-    first = digit_word(upper - top * _TEN_TO_8)
-    second = digit_word(digits - upper * _TEN_TO_8)
+    if head & NEGATIVE:
+        target[at] = 45  # -
+        at += 1
+    before = head >> _BEFORE_SHIFT
+    top = np.uint64(head & _TOP) | np.uint64(48)
     count = _DIGITS - (leading_zeros(second) >> 3)
     if second == np.uint64(0):
         count = _DIGITS - WORD - (leading_zeros(first) >> 3)
     first |= _EACH_30
     second |= _EACH_30
-    last = second >> np.uint64(56)
-    second = first >> np.uint64(56) | second << np.uint64(8)
-    first = top | np.uint64(48) | first << np.uint64(8)
     if 0 < before < _DIGITS:
-        _with_point(target, at, before, first, second, last)
+        _store_with_point(target, at, before, top, first, second)
         return at + max(count, before + 1) + 1
     if -5 < before <= 0:
         store_word(target, at, _ZERO_POINT)
         at += 2 - before
-        store_word(target, at, first)
-        store_word(target, at + WORD, second)
-        store_word(target, at + 2 * WORD, last)
+        _store_digits(target, at, top, first, second)
         return at + count
-    _with_point(target, at, 1, first, second, last)
+    _store_with_point(target, at, 1, top, first, second)
     at += 1 if count == 1 else count + 1
     target[at] = 101  # e
     target[at + 1] = 43 if before > 0 else 45  # + -
     return append_integer(target, at + 2, abs(before - 1))
+
+
+@inner_kernel
+def append_double(target: Bytes, at: int, bits: np.uint64) -> int:
+    """As `append_decimal`, of the finite double with these bits."""
+    head, first, second = decimal_of(bits)
+    return append_decimal(target, at, head, digit_word(first), digit_word(second))

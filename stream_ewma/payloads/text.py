@@ -20,8 +20,9 @@ from stream_ewma.payloads.columns import (
     Status,
 )
 from stream_ewma.payloads.decimal import SHORTEST, nearest_double, read_number
+from stream_ewma.payloads.numerals import digit_word
 from stream_ewma.payloads.plain import plain_readings, refuse_paths
-from stream_ewma.payloads.shortest import NUMBER_ROOM, append_double, is_finite
+from stream_ewma.payloads.shortest import NOT_FINITE, NUMBER_ROOM, append_decimal, decimal_of
 from stream_ewma.records.columns import RecordColumns
 from stream_ewma.words import signed, store_word
 
@@ -149,11 +150,12 @@ def _write_texts(target: Bytes, bits: UInt64, kind: UInt8, start: Int32, length:
         if kind[row] == _TOMBSTONE_ROW:
             length[row] = NULL
             continue
-        if is_finite(bits[row]):
-            at = append_double(target, at, bits[row])
-        else:
+        head, first, second = decimal_of(bits[row])
+        if head & NOT_FINITE:
             store_word(target, at, _NAN)
             at += 3
+        else:
+            at = append_decimal(target, at, head, digit_word(first), digit_word(second))
         length[row] = at - start[row]
     return at
 

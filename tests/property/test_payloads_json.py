@@ -31,6 +31,15 @@ OPTIONS = [
     ReadingOptions(timestamp_unit="s", key_path="value"),
     ReadingOptions(value_paths=("a.b.a",), timestamp_path=None, key_path="a", timestamp_unit="us"),
     ReadingOptions(value_paths=("caf\u00e9",), key_path="a name of more than eight bytes"),
+    ReadingOptions(value_paths=("value", "a"), weight_path="b", reset_path="valu"),
+    ReadingOptions(
+        value_paths=("a", "a", "fields.value"),
+        key_path="key",
+        weight_path="value",
+        reset_path="a.b",
+        coerce_strings=True,
+    ),
+    ReadingOptions(reserved_names=("a", "caf\u00e9", "fields"), reset_path="timestamp"),
 ]
 
 seeds = st.integers(0, 2**32)
@@ -59,18 +68,58 @@ def test_half_of_the_texts_are_sound_and_most_of_these_are_certain(monkeypatch):
     assert len(data) - len(left_over) > 0.8 * sound
 
 
-@settings(max_examples=100)
-@given(seeds, st.sampled_from(OPTIONS), neighbours)
-def test_kernel_and_library_read_every_value_alike(seed, options, between):
-    data = texts(seed)
+def check_against_library(data, options, between):
+    """Both read each of `data` alike, wherever it stands among the others."""
     readings = decoder("json", options).decode(records_of(data, between=between))
     for row, text in enumerate(data):
         expected = read_document(text, RECORD_TIME, options)
         key = b"k" if options.key_path is None else expected.key
         assert readings.status[row] == expected.status, text
-        assert bits(readings.numbers[0].x[row : row + 1]) == bits(np.array(expected.x)), text
+        x = np.array([columns.x[row] for columns in readings.numbers])
+        assert bits(x) == bits(np.array(expected.x)), text
+        status = tuple(columns.status[row] for columns in readings.numbers)
+        assert status == expected.number_status, text
         assert readings.timestamp[row] == expected.timestamp, text
         assert readings.keys.item(row) == key, text
+        if options.weight_path is not None:
+            assert readings.weight[row] == expected.weight, text
+        if options.reset_path is not None:
+            assert readings.restart[row] == expected.restart, text
+
+
+@settings(max_examples=100)
+@given(seeds, st.sampled_from(OPTIONS), neighbours)
+def test_kernel_and_library_read_every_value_alike(seed, options, between):
+    check_against_library(texts(seed), options, between)
+
+
+@settings(max_examples=100)
+@given(seeds, st.sampled_from(OPTIONS), neighbours)
+def test_kernel_and_library_read_values_of_one_source_alike(seed, options, between):
+    source = JsonTexts(seed)
+    data = [text for _ in range(5) for text in source.alike(20)]
+    check_against_library(data, options, between)
+
+
+@settings(max_examples=100)
+@given(seeds, neighbours)
+def test_an_enriched_object_is_the_object_with_the_outputs(seed, between):
+    options = ReadingOptions(value_paths=("value",), reserved_names=("new", "newer"))
+    data = texts(seed)
+    records = records_of(data, between=between)
+    readings = decoder("json", options).decode(records)
+    outputs = {"new": np.arange(len(data)) / 8, "newer": np.arange(len(data)) % 2 == 0}
+    rows = replace(smoothed_of(readings, outputs), originals=records.values)
+    written = items(JsonEncoder(WritingOptions(shape="enrich")).encode(rows))
+    for row in np.flatnonzero(readings.status <= Status.NULL).tolist():
+        text = written[row]
+        original = orjson.loads(data[row])
+        if isinstance(original, dict):
+            assert text.startswith(data[row].rstrip(b" \r\n\t").removesuffix(b"}"))
+            added = {"new": row / 8, "newer": bool(row % 2 == 0)}
+            assert list(orjson.loads(text).items()) == [*original.items(), *added.items()]
+        else:
+            assert list(orjson.loads(text)) == ["key", "timestamp", "value", "new", "newer"]
 
 
 @settings(max_examples=50)
@@ -78,11 +127,13 @@ def test_kernel_and_library_read_every_value_alike(seed, options, between):
 def test_the_number_comes_out_as_orjson_writes_it(seed, options, between):
     data = texts(seed)
     readings = decoder("json", options).decode(records_of(data, between=between))
-    written = JsonEncoder(WritingOptions()).encode(smoothed_of(readings, {}))
+    names = ("value", *[None] * (len(readings.numbers) - 1))
+    written = JsonEncoder(WritingOptions(value_names=names)).encode(smoothed_of(readings, {}))
     for row, text in enumerate(items(written)):
         fields = orjson.loads(text)
         assert list(fields) == ["key", "timestamp", "value"]
-        x = float(readings.numbers[0].x[row]) if readings.status[row] == Status.OK else None
+        first = readings.numbers[0]
+        x = float(first.x[row]) if first.status[row] == Status.OK else None
         assert text.endswith(b'"value":' + orjson.dumps(x) + b"}")
         assert fields["timestamp"] == readings.timestamp[row]
         key = readings.keys.item(row)
@@ -116,14 +167,14 @@ def test_arbitrary_bytes_are_read_within_bounds(data, options):
 )
 @pytest.mark.parametrize("options", OPTIONS)
 def test_a_value_is_read_no_further_than_its_span(text, options):
-    """Cut off anywhere, with what was cut off still there behind it."""
+    """Cut off anywhere, with what was cut off still there behind it, after a whole one."""
     n = len(text)
-    whole = records_of([text] * n)
-    length = np.arange(n, dtype=np.int32)
+    whole = records_of([text] * (n + 1))
+    length = np.array([n, *range(n)], np.int32)
     within = decoder("json", options).decode(
         replace(whole, values=replace(whole.values, length=length))
     )
-    alone = decoder("json", options).decode(records_of([text[:end] for end in range(n)]))
+    alone = decoder("json", options).decode(records_of([text, *(text[:end] for end in range(n))]))
     assert within.status.tolist() == alone.status.tolist()
     assert bits(within.numbers[0].x) == bits(alone.numbers[0].x)
     assert within.timestamp.tolist() == alone.timestamp.tolist()

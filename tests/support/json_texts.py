@@ -1,6 +1,7 @@
 """JSON texts as devices send them, most of them sound, the others with one thing wrong or rare."""
 
 import json
+import re
 from random import Random
 
 NAMES = (
@@ -26,6 +27,7 @@ RARE_STRINGS = (
     *(b'"\xf4\x90\x80\x80"', b'"\xe0\x9f\xbf"', b'"\x1f"', b'"\x7f"', b"'a'", b'"open', b'"\xc3'),
 )
 RARE_NAMES = (b'"\\u0076alue"', b'"value', b"value", b'"caf\xff"', b'"key"  "x"', b"1", b"")
+SCALAR = re.compile(rb'(?<=[:\[,])([ \n\t\r]*)([-0-9ntf][^,\]}"]*|"[^"]*"(?! *[:]))')
 DAMAGE = (b"", b'"', b"{", b"}", b"]", b"[", b",", b":", b"0", b"\\", b"\x80", b" ")
 
 
@@ -35,6 +37,7 @@ class JsonTexts:
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)
         self._rare = False
+        self._space = b""
 
     def text(self) -> bytes:
         """One text; every other one has something rare, wrong or damaged in it."""
@@ -45,6 +48,23 @@ class JsonTexts:
         if random.random() < 0.3:
             data = self._damaged(data)
         return data
+
+    def alike(self, count: int) -> list[bytes]:
+        """Texts with one structure, most of them with some other scalars in it."""
+        random = self._random
+        base = self._object(3)
+        texts = []
+        for _ in range(count):
+            self._rare = random.random() < 0.2
+            changed = random.random()
+            text = SCALAR.sub(lambda found, p=changed: self._other(found, p), base)
+            texts.append(self._damaged(text) if random.random() < 0.2 else text)
+        return texts
+
+    def _other(self, found: re.Match[bytes], changed: float) -> bytes:
+        if self._random.random() > changed:
+            return found[0]
+        return found[1] + self._value(0)
 
     def _damaged(self, data: bytes) -> bytes:
         random = self._random
