@@ -323,6 +323,8 @@ class PartitionTask:
 
 def _skipped(status: UInt8, folded: _Folded) -> dict[str, int]:
     """Rows left out on purpose, by cause; rejected rows are counted elsewhere."""
+    if len(folded.emitted) == len(status):
+        return {}
     left_out = folded.reason < 0
     left_out[folded.emitted] = False
     status = status[left_out]
