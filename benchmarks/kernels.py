@@ -30,6 +30,7 @@ from stream_ewma.records import layout
 from stream_ewma.records.fetched import split_runs
 from stream_ewma.records.reader import decode
 from stream_ewma.records.writer import Compression, encode
+from stream_ewma.service.memory import keep_freed_memory
 from stream_ewma.smoothing.parameters import Factor, KeyRules
 from stream_ewma.smoothing.plan import Plan
 from stream_ewma.smoothing.recursion import fold
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--keys", type=int, nargs="+", default=[1_000, 100_000])
     parser.add_argument("--rounds", type=int, default=10, help="the best of so many passes counts")
     arguments = parser.parse_args()
+    keep_freed_memory()  # as the service does: else a step is largely pages cleared by the system
     columns = [
         stages(Load(arguments.records, keys, arguments.batch_records), arguments.rounds)
         for keys in arguments.keys

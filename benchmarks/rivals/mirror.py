@@ -10,12 +10,11 @@ import struct
 import time
 from collections.abc import Iterator
 
-from aiokafka import AIOKafkaProducer
 from crc32c import crc32c
 from harness import job as limits
 from harness.job import Job, job_from_arguments
 
-from stream_ewma.kafka.seams import FinishedBatch, RawConsumer
+from stream_ewma.kafka.seams import FinishedBatch, RawConsumer, RawProducer
 from stream_ewma.records import layout
 from stream_ewma.records.fetched import BatchRun, split_runs
 
@@ -70,7 +69,7 @@ async def main(job: Job) -> None:
         fetch_max_bytes=limits.FETCH_MAX_BYTES,
         fetch_max_wait_ms=limits.FETCH_MAX_WAIT_MS,
     )
-    producer = AIOKafkaProducer(
+    producer = RawProducer(
         bootstrap_servers=job.bootstrap,
         enable_idempotence=True,
         acks="all",
@@ -86,9 +85,7 @@ async def main(job: Job) -> None:
     await producer.stop()
 
 
-async def copy(
-    job: Job, consumer: RawConsumer, producer: AIOKafkaProducer, stop: asyncio.Event
-) -> None:
+async def copy(job: Job, consumer: RawConsumer, producer: RawProducer, stop: asyncio.Event) -> None:
     sent: list[asyncio.Future] = []
     committed_at = time.monotonic()
     while not stop.is_set():

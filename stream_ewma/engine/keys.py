@@ -22,6 +22,8 @@ NO_SLOT = -1
 _SMALLEST_INDEX = 1024
 _MOVED_PER_INSERTION = 8
 _MOVED_PER_CALL = 4096
+_BLOCK_ROWS = 256
+"""Rows whose keys are looked up side by side: some kilobytes of columns, far below the cache."""
 
 # Positions in the `counters` column, which the kernel updates in place.
 _COUNT, _ARENA_USED, _MOVED = 0, 1, 2
@@ -89,15 +91,93 @@ def _move(old: UInt64, index: UInt64, first: int, last: int) -> None:
             index[bucket] = entry
 
 
-@kernel
+@inner_kernel
 def _hash_rows(
-    buffer: Bytes, start: Int32, length: Int32, seed0: np.uint64, seed1: np.uint64, tags: UInt64
+    buffer: Bytes,
+    start: Int32,
+    length: Int32,
+    first: int,
+    end: int,
+    seed0: np.uint64,
+    seed1: np.uint64,
+    tags: UInt64,
 ) -> None:
-    # A pass of its own: the probes that follow then miss the cache side by side.
-    for i in range(len(start)):
+    for i in range(first, end):
         if length[i] >= 0:
             hashed = siphash(buffer, int(start[i]), int(length[i]), seed0, seed1)
             tags[i] = hashed >> _HALF
+
+
+@inner_kernel
+def _candidate(index: UInt64, tag: np.uint64) -> int:
+    """The slot of the first key of that hash, or NO_SLOT; the key itself is not looked at."""
+    mask = np.uint64(len(index) - 1)
+    bucket = tag & mask
+    entry = index[bucket]
+    while entry != _EMPTY and entry >> _HALF != tag:
+        bucket = (bucket + _ONE) & mask
+        entry = index[bucket]
+    return int(entry & _LOW) - 1  # NO_SLOT where the bucket is empty
+
+
+@kernel
+def _find_known(
+    buffer: Bytes,
+    start: Int32,
+    length: Int32,
+    seed0: np.uint64,
+    seed1: np.uint64,
+    index: UInt64,
+    key_start: Int64,
+    key_length: Int32,
+    arena: Bytes,
+    tags: UInt64,
+    places: Int64,
+    slots: Int32,
+) -> int:
+    """Fill `tags` with the keys' hashes, and `slots` where the key is found at once.
+
+    Where it is not, `slots` gets NO_SLOT: `_find_rows` searches on. A block of rows at a time, one
+    step for all of them before the next: what a step misses in the cache is fetched side by side,
+    not one row after another.
+
+    Args:
+        buffer: holds the keys.
+        start: int32 (n,).
+        length: int32 (n,).
+        seed0: of the hash.
+        seed1: of the hash.
+        index: the current one; what is still in the old one is not found here.
+        key_start: of the keys in the table.
+        key_length: of the keys in the table.
+        arena: holds the keys in the table.
+        tags: uint64 (n,), filled in where the key is not null.
+        places: int64, scratch for one block.
+        slots: int32 (n,), filled in.
+
+    Returns:
+        The first row whose key was not found.
+    """
+    unknown = len(start)
+    for first in range(0, len(start), len(places)):
+        end = min(first + len(places), len(start))
+        _hash_rows(buffer, start, length, first, end, seed0, seed1, tags)
+        for i in range(first, end):
+            slots[i] = _candidate(index, tags[i]) if length[i] >= 0 else NO_SLOT
+        for i in range(first, end):
+            if slots[i] != NO_SLOT:
+                places[i - first] = key_start[slots[i]]
+                if key_length[slots[i]] != length[i]:
+                    slots[i] = NO_SLOT
+        for i in range(first, end):
+            size = int(length[i])
+            if slots[i] != NO_SLOT and not _same_key(
+                buffer, int(start[i]), size, arena, int(places[i - first]), size
+            ):
+                slots[i] = NO_SLOT
+            if slots[i] == NO_SLOT:
+                unknown = min(unknown, i)
+    return unknown
 
 
 @kernel
@@ -117,12 +197,11 @@ def _find_rows(
     max_keys: int,
     slots: Int32,
 ) -> tuple[int, int]:
-    """Fill `slots` from `first_row` on; answers the row where it stopped, and why."""
+    """Fill `slots` from `first_row` on where it is NO_SLOT; the row where it stopped, and why."""
     n = len(start)
     for i in range(first_row, n):
         size = int(length[i])
-        if size < 0:
-            slots[i] = NO_SLOT
+        if slots[i] != NO_SLOT or size < 0:
             continue
         at = int(start[i])
         slot, bucket = _find(index, tags[i], buffer, at, size, arena, key_start, key_length)
@@ -208,10 +287,22 @@ class KeyTable:
         new_from = len(self)
         slots: Int32 = np.empty(len(keys), np.int32)
         tags: UInt64 = np.empty(len(keys), np.uint64)
-        row, state = 0, _INDEX_FULL
-        with np.errstate(over="ignore"):  # the hash wraps by definition
-            _hash_rows(keys.buffer, keys.start, keys.length, *self._seed, tags)
         self._move_some(_MOVED_PER_CALL)
+        with np.errstate(over="ignore"):  # the hash wraps by definition
+            row = _find_known(
+                keys.buffer,
+                keys.start,
+                keys.length,
+                *self._seed,
+                self._index,
+                self._key_start,
+                self._key_length,
+                self._arena,
+                tags,
+                np.empty(_BLOCK_ROWS, np.int64),
+                slots,
+            )
+        state = _DONE if row == len(keys) else _INDEX_FULL
         while state != _DONE:
             row, state = _find_rows(
                 keys.buffer,

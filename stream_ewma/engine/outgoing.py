@@ -13,6 +13,8 @@ from stream_ewma.columns import Int32, Int64, Spans
 from stream_ewma.engine.dead_letters import Reason, dead_letter_headers
 from stream_ewma.records.columns import RecordColumns
 from stream_ewma.records.compression import Compression
+from stream_ewma.records.fetched import split_runs
+from stream_ewma.records.reader import decode
 from stream_ewma.records.writer import EncodedBatch, encode
 
 
@@ -49,20 +51,6 @@ class Outgoing:
     max_batch_bytes: int
     compression: Compression
 
-    def take(self, rows: Int64) -> "Outgoing":
-        """The records at `rows`."""
-        return Outgoing(
-            self.destination,
-            self.source.take(rows),
-            self.timestamp[rows],
-            self.keys.take(rows),
-            self.values.take(rows),
-            self.headers.take(rows),
-            self.headers_count[rows],
-            self.max_batch_bytes,
-            self.compression,
-        )
-
     def batches(self) -> "list[OutgoingBatch]":
         """Encode the records into batches."""
         encoded = encode(
@@ -74,38 +62,66 @@ class Outgoing:
             max_batch_bytes=self.max_batch_bytes,
             compression=self.compression,
         )
-        return [OutgoingBatch(self, batch) for batch in encoded]
+        return [
+            OutgoingBatch(
+                self.destination, self.source, batch, self.max_batch_bytes, self.compression
+            )
+            for batch in encoded
+        ]
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingBatch:
-    """One encoded batch and the columns that it was made from."""
+    """One encoded batch and the input records that it was made from.
 
-    origin: Outgoing
+    The columns that were encoded are not kept: until it is delivered, a batch would take twice the
+    memory for what is hardly ever asked for, and can be read back.
+
+    Attributes:
+        destination: output or dead letters.
+        step: the input records of all batches of the step, `encoded.first_row` this one's first.
+        encoded: the batch.
+        max_batch_bytes: its halves are cut at this size.
+        compression: their codec.
+    """
+
+    destination: Destination
+    step: RecordColumns
     encoded: EncodedBatch
+    max_batch_bytes: int
+    compression: Compression
 
     def __len__(self) -> int:
         return self.encoded.row_count
 
-    @property
-    def destination(self) -> Destination:
-        """Which topic the batch is for."""
-        return self.origin.destination
-
     def halves(self) -> "list[OutgoingBatch]":
         """The batch's records in two batches; needs at least two records."""
-        first, middle = self.encoded.first_row, self.encoded.first_row + len(self) // 2
-        end = first + len(self)
+        source = self.source()
+        records = decode(split_runs(self.encoded.to_bytes(-1, -1, -1, False)), 0).records
+        middle = len(self) // 2
         return [
             batch
-            for rows in (np.arange(first, middle), np.arange(middle, end))
-            for batch in self.origin.take(rows).batches()
+            for rows in (np.arange(middle), np.arange(middle, len(self)))
+            for batch in self._of(source.take(rows), records.take(rows)).batches()
         ]
 
     def source(self) -> RecordColumns:
         """The input records that this batch's records come from."""
         first = self.encoded.first_row
-        return self.origin.source.take(np.arange(first, first + len(self)))
+        return self.step.take(np.arange(first, first + len(self)))
+
+    def _of(self, source: RecordColumns, records: RecordColumns) -> Outgoing:
+        return Outgoing(
+            self.destination,
+            source,
+            records.timestamp,
+            records.keys,
+            records.values,
+            records.headers,
+            records.headers_count,
+            self.max_batch_bytes,
+            self.compression,
+        )
 
 
 def dead_letters(

@@ -22,7 +22,7 @@ from stream_ewma.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-_MOST_PENDING_BYTES = 4 << 20
+_MOST_PENDING_BYTES = 2 << 20
 _MOST_ATTEMPTS = 3
 _RETRY_S = 0.25
 

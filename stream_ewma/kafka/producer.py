@@ -10,12 +10,11 @@ import logging
 from collections.abc import Awaitable
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, UnknownError, UnknownTopicOrPartitionError
 
 from stream_ewma.kafka.connect import client_options
 from stream_ewma.kafka.errors import REFUSALS
-from stream_ewma.kafka.seams import FinishedBatch
+from stream_ewma.kafka.seams import FinishedBatch, RawProducer
 from stream_ewma.records.writer import EncodedBatch
 from stream_ewma.settings import Settings
 
@@ -39,7 +38,7 @@ class PartitionProducer:
             "acks": "all",
             "linger_ms": 0,
         }
-        self._producer: AIOKafkaProducer | None = None
+        self._producer: RawProducer | None = None
 
     async def start(self) -> None:
         """Connect and get a producer id.
@@ -47,7 +46,7 @@ class PartitionProducer:
         Raises:
             KafkaError: no broker answers, or it refuses.
         """
-        producer = AIOKafkaProducer(**self._options)
+        producer = RawProducer(**self._options)
         try:
             await producer.start()
         except BaseException:
@@ -109,7 +108,7 @@ async def _within(awaitable: Awaitable[Any], seconds: float) -> bool:
     return task.exception() is None
 
 
-async def _kill(producer: AIOKafkaProducer) -> None:
+async def _kill(producer: RawProducer) -> None:
     # A second stop() would return at once and leave the sender alive, able to send.
     sender = producer._sender.sender_task  # noqa: SLF001  no public way to end it
     if sender is not None:

@@ -9,19 +9,22 @@ control batches stay aiokafka's business.
 Writing: `send_batch` takes any object that answers as its `BatchBuilder` does. `FinishedBatch`
 holds encoded records and fills in the producer's identity when it is sent.
 
+Consumer and producer here have the connections of `frames`, which do not copy what is large.
+
 `tests/integration/test_seams.py` fails, saying what moved, when a new aiokafka breaks a seam.
 """
 
-import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.consumer import consumer as consumer_module
 from aiokafka.consumer import fetcher as fetcher_module
+from aiokafka.producer import producer as producer_module
 from aiokafka.record.default_records import DefaultRecordBatch
 
+from stream_ewma.kafka.frames import RawClient, with_replaced
 from stream_ewma.records.fetched import BatchRun, RunKind, split_runs
 from stream_ewma.records.writer import EncodedBatch
 
@@ -79,7 +82,7 @@ class RawBatch:
 class RawRecords:
     """Stands in for aiokafka's `MemoryRecords`: a fetch response as runs of batches."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | memoryview) -> None:
         self._size = len(data)
         self._runs = split_runs(data)
         self._next = 0
@@ -111,17 +114,6 @@ class RawRecords:
         return RawBatch(run)
 
 
-def with_replaced(function: Callable[..., Any], **names: object) -> Any:
-    """A copy of `function` that sees `names` in place of its module's."""
-    return types.FunctionType(
-        function.__code__,
-        {**function.__globals__, **names},
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
-
-
 class RawFetcher(fetcher_module.Fetcher):  # type: ignore[misc]  # aiokafka has no types
     """aiokafka's fetcher on whole batches."""
 
@@ -134,7 +126,14 @@ class RawFetcher(fetcher_module.Fetcher):  # type: ignore[misc]  # aiokafka has 
 class RawConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
     """aiokafka's consumer on whole batches: `getmany` answers one record per run."""
 
+    __init__ = with_replaced(consumer_module.AIOKafkaConsumer.__init__, AIOKafkaClient=RawClient)
     start = with_replaced(consumer_module.AIOKafkaConsumer.start, Fetcher=RawFetcher)
+
+
+class RawProducer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka has no types
+    """aiokafka's producer, whose batches reach the socket as they stand."""
+
+    __init__ = with_replaced(producer_module.AIOKafkaProducer.__init__, AIOKafkaClient=RawClient)
 
 
 class FinishedBatch:

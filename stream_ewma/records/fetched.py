@@ -89,7 +89,7 @@ def split_runs(data: bytes | memoryview) -> list[BatchRun]:
     buffer = as_bytes(data)
     batches = np.empty(len(buffer) // layout.HEADER_BYTES + 1, BATCH)
     count, stop, expected_offset, problem = _scan(buffer, batches)
-    batches = batches[:count]
+    batches = batches[:count].copy()  # there was room for many more, and the runs keep it
     first_batch = np.empty(count + 1, np.int64)
     run_count = _cut(batches, first_batch)
     bounds = first_batch[: run_count + 1].tolist()

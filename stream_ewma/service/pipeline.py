@@ -131,7 +131,6 @@ class Pipeline:
         Raises:
             FatalError: a record cannot be smoothed under `dead_letters.on_error: fail`.
         """
-        loop = asyncio.get_running_loop()
         while True:
             await self._arrived.wait()
             self._arrived.clear()
@@ -140,12 +139,18 @@ class Pipeline:
                 runs = self._take()
                 if not runs:
                     break
-                self._idle.clear()
-                try:
-                    step = await loop.run_in_executor(self._threads, self._task.process, runs)
-                    self._finish(step, runs)
-                finally:
-                    self._idle.set()
+                await self._step(runs)
+                # The next wait is not to keep a response in memory that is done with.
+                del runs
+
+    async def _step(self, runs: list[BatchRun]) -> None:
+        self._idle.clear()
+        try:
+            loop = asyncio.get_running_loop()
+            step = await loop.run_in_executor(self._threads, self._task.process, runs)
+            self._finish(step, runs)
+        finally:
+            self._idle.set()
 
     def _take(self) -> list[BatchRun]:
         """The next runs, as many as make one good set of columns."""

@@ -16,6 +16,7 @@ from stream_ewma.engine.task import PartitionTask
 from stream_ewma.errors import DrainError, FatalError, StreamEwmaError
 from stream_ewma.kafka.consumer import CommitRefusedError, GroupConsumer, Partition
 from stream_ewma.kafka.errors import explain
+from stream_ewma.records.fetched import BatchRun
 from stream_ewma.service.counters import Counters
 from stream_ewma.service.pipeline import Pipeline
 from stream_ewma.service.positions import Start, start_positions
@@ -122,11 +123,15 @@ class Worker:
             # Only partitions with room are asked for: what has arrived for the others stays
             # buffered, while pausing them would throw it away. A busy one soon has room again.
             wait_ms = _POLL_MS if len(ready) == len(assigned) else _POLL_SOME_MS
-            answer = await self._consumer.poll(ready, wait_ms)
-            for partition, runs in answer.items():
-                if partition in self._pipelines:
-                    self._pipelines[partition].feed(runs)
-            await self._pass_markers(set(ready) - answer.keys())
+            silent = set(ready) - self._feed(await self._consumer.poll(ready, wait_ms))
+            await self._pass_markers(silent)
+
+    def _feed(self, answer: dict[Partition, list[BatchRun]]) -> AbstractSet[Partition]:
+        """Hand the runs over and keep none: while waiting for more, they would stay in memory."""
+        for partition, runs in answer.items():
+            if partition in self._pipelines:
+                self._pipelines[partition].feed(runs)
+        return set(answer)
 
     async def _pass_markers(self, silent: AbstractSet[Partition]) -> None:
         """Follow aiokafka's position past what is not for us: markers, aborted transactions."""

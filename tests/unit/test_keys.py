@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_ewma.columns import Spans, as_bytes
+from stream_ewma.engine.hashing import siphash
 from stream_ewma.engine.keys import NO_SLOT, KeyTable, _find
 
 MANY = 10**9
@@ -132,3 +133,29 @@ def test_keys_whose_hashes_agree_are_told_apart_by_their_bytes(other: bytes, key
 
     assert find(other) == (0, 2)
     assert find(key) == (NO_SLOT, 3)
+
+
+@pytest.mark.parametrize("other", [b"abc", b"ab"])
+def test_a_key_behind_another_of_its_hash_is_found(other: bytes) -> None:
+    seed = (1, 2)
+    table = KeyTable(seed, MANY)
+    found(table, [other])
+    with np.errstate(over="ignore"):
+        hashed = siphash(as_bytes(b"abd"), 0, 3, np.uint64(seed[0]), np.uint64(seed[1]))
+    tag = hashed >> np.uint64(32)
+    table._index[:] = 0
+    table._index[tag & np.uint64(len(table._index) - 1)] = (tag << np.uint64(32)) | np.uint64(1)
+
+    assert found(table, [b"abd", b"abd"]) == [1, 1]
+    assert found(table, [b"abd"], insert=0) == [1]
+
+
+@pytest.mark.parametrize("rows", [255, 256, 257, 1000])
+def test_blocks_of_rows_join_without_a_seam(rows: int) -> None:
+    table = KeyTable((1, 2), MANY)
+    keys: list[bytes | None] = [None if i % 5 == 0 else b"%d" % (i % 300) for i in range(rows)]
+    model: dict[bytes, int] = {}
+    expected = [NO_SLOT if key is None else model.setdefault(key, len(model)) for key in keys]
+
+    assert found(table, keys) == expected
+    assert found(table, keys) == expected
