@@ -16,7 +16,8 @@ from stream_ewma.smoothing.rows import Action
 _T = TypeVar("_T", bound=np.generic)
 
 NO_REASON: Final = -1
-_INVALID: Final = (Status.MISSING_VALUE, Status.NOT_NUMERIC, Status.NON_FINITE)
+INVALID: Final = (Status.MISSING_VALUE, Status.NOT_NUMERIC, Status.NON_FINITE)
+"""What `on_invalid` is about."""
 
 
 def of_status(table: NDArray[_T], status: UInt8) -> NDArray[_T]:
@@ -41,7 +42,7 @@ class Checks:
         if config.on_null == "dlq":
             self._reasons[Status.NULL] = Reason.NULL_VALUE
         if config.on_invalid != "dlq":
-            self._reasons[list(_INVALID)] = NO_REASON
+            self._reasons[list(INVALID)] = NO_REASON
         self._actions = _actions(config)
 
     def reasons(self, records: RecordColumns, readings: ReadingColumns) -> Int64:
@@ -98,7 +99,7 @@ def _actions(config: TaskConfig) -> UInt8:
     actions[Status.OK] = Action.OBSERVE
     actions[Status.NULL] = of_setting[config.on_null]
     if config.on_invalid != "dlq":
-        actions[list(_INVALID)] = of_setting[config.on_invalid]
+        actions[list(INVALID)] = of_setting[config.on_invalid]
     if config.on_tombstone == "reset":
         actions[Status.TOMBSTONE] = Action.RESET
     return actions
