@@ -13,11 +13,13 @@ from stream_ewma.columns import Spans, as_bytes
 from stream_ewma.engine.config import TaskConfig
 from stream_ewma.engine.task import PartitionTask
 from stream_ewma.payloads import InputFormat, OutputFormat, decoder, encoder
-from stream_ewma.payloads.columns import ReadingOptions
+from stream_ewma.payloads.columns import ReadingOptions, WritingOptions
 from stream_ewma.records.compression import Compression
 from stream_ewma.records.fetched import split_runs
 from stream_ewma.records.writer import encode
-from stream_ewma.smoothing.parameters import Factor, KeyRules
+from stream_ewma.smoothing.mode import Mode
+from stream_ewma.smoothing.outputs import Output, Quantity
+from stream_ewma.smoothing.parameters import Factor, KeyRules, Rule
 
 _THREAD = "stream-ewma-warm-up"
 
@@ -93,10 +95,13 @@ def is_warming() -> bool:
 
 
 def main() -> None:
-    """Compile the kernels of all formats and both clocks into the cache."""
-    factors = (Factor(alpha=0.1), Factor(half_life=1000))
-    for read, write, factor in product(get_args(InputFormat), get_args(OutputFormat), factors):
-        warm_up(TaskConfig(decoder(read, ReadingOptions()), encoder(write), KeyRules(factor)))
+    """Compile the kernels of all formats, both clocks and every mode into the cache."""
+    rules = KeyRules(Factor(alpha=0.1), [Rule("k", Factor(half_life=1000))])
+    for read, write in product(get_args(InputFormat), get_args(OutputFormat)):
+        warm_up(TaskConfig(decoder(read, ReadingOptions()), encoder(write), rules))
+    json = decoder("json", ReadingOptions()), encoder("json", WritingOptions(shape="enrich"))
+    outputs = (Output("ewma", Quantity.EWMA), Output("std", Quantity.STD))
+    warm_up(TaskConfig(*json, rules, Mode(stale=True), outputs, stale_after_ms=1, enriches=True))
 
 
 if __name__ == "__main__":

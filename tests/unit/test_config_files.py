@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stream_ewma.service.config import task_config
 from stream_ewma.settings import Settings, load_settings
 from stream_ewma.settings.names import literals, sections, settings
 from stream_ewma.smoothing.parameters import Factor
@@ -31,7 +32,8 @@ def load(file: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 @pytest.mark.parametrize("file", [COMPLETE, *EXAMPLES], ids=lambda file: file.name)
 def test_a_file_loads(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    assert load(file, tmp_path, monkeypatch).input.topics
+    config = task_config(load(file, tmp_path, monkeypatch))
+    assert config.plan.outputs
 
 
 def test_there_is_an_example_for_each_use():
@@ -42,6 +44,10 @@ def test_there_is_an_example_for_each_use():
         "per-key-rules",
         "secure",
         "telegraf",
+        "control-chart",
+        "weather-stations",
+        "report-on-change",
+        "fast-and-slow",
     }
 
 
