@@ -1,12 +1,14 @@
 """Large frames between the socket and aiokafka, without a broker."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
 import pytest
+import trustme
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.metadata import MetadataRequest
@@ -18,17 +20,18 @@ LARGE = 1 << 16
 
 
 @asynccontextmanager
-async def stream() -> AsyncIterator[tuple[FrameReader, asyncio.StreamWriter]]:
+async def stream(*, tls: bool = False) -> AsyncIterator[tuple[FrameReader, asyncio.StreamWriter]]:
     """What one end writes, the other reads."""
+    ours, theirs = tls_contexts() if tls else (None, None)
     loop = asyncio.get_running_loop()
     reader = FrameReader(LARGE, loop)
     accepted: asyncio.Future[asyncio.StreamWriter] = loop.create_future()
     server = await asyncio.start_server(
-        lambda _reader, writer: accepted.set_result(writer), "127.0.0.1", 0
+        lambda _reader, writer: accepted.set_result(writer), "127.0.0.1", 0, ssl=theirs
     )
     port = server.sockets[0].getsockname()[1]
     transport, _ = await loop.create_connection(
-        lambda: _Protocol(loop.create_future(), reader, loop=loop), "127.0.0.1", port
+        lambda: _Protocol(loop.create_future(), reader, loop=loop), "127.0.0.1", port, ssl=ours
     )
     try:
         yield reader, await accepted
@@ -38,12 +41,23 @@ async def stream() -> AsyncIterator[tuple[FrameReader, asyncio.StreamWriter]]:
         server.close()
 
 
+def tls_contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Of the end that reads and of the end that writes."""
+    authority = trustme.CA()
+    ours = ssl.create_default_context()
+    authority.configure_trust(ours)
+    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(theirs)
+    return ours, theirs
+
+
 def some_bytes(size: int) -> bytes:
     return np.random.default_rng(size).bytes(size)
 
 
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 @pytest.mark.parametrize("part", [1000, 100_000, 10_000_000])
-async def test_frames_of_all_sizes_arrive_whole_and_in_order(part: int) -> None:
+async def test_frames_of_all_sizes_arrive_whole_and_in_order(part: int, tls: bool) -> None:
     sizes = [4, LARGE - 1, LARGE, 4, 3 * LARGE + 7, 1, 2_000_000, 5 * LARGE, 4]
     frames = [some_bytes(size) for size in sizes]
     everything = b"".join(frames)
@@ -53,7 +67,7 @@ async def test_frames_of_all_sizes_arrive_whole_and_in_order(part: int) -> None:
             writer.write(everything[at : at + part])
             await writer.drain()
 
-    async with stream() as (reader, writer):
+    async with stream(tls=tls) as (reader, writer):
         writing = asyncio.create_task(write(writer))
         for frame in frames:
             assert bytes(await reader.readexactly(len(frame))) == frame

@@ -12,6 +12,7 @@ from stream_ewma.engine.step import Step
 from stream_ewma.engine.task import PartitionTask
 from stream_ewma.payloads import decoder, encoder
 from stream_ewma.payloads.columns import ReadingOptions
+from stream_ewma.records.compression import Compression
 from stream_ewma.records.fetched import split_runs
 from stream_ewma.smoothing.parameters import Factor, KeyRules, Rule
 from tests.support.batches import NOW_MS, Published, Record, published, read, runs_of
@@ -339,6 +340,21 @@ def test_a_refused_batch_is_halved_down_to_the_record() -> None:
     assert record.headers["__stream_ewma.errors.reason"] == b"output_refused"
     assert record.headers["__streams.errors.offset"] == b"23"
     assert record.headers["n"] == b"3"
+
+
+@pytest.mark.parametrize("compression", Compression)
+def test_the_halves_of_a_batch_hold_its_records_unchanged(compression: Compression) -> None:
+    records = [Record(b"k%d" % i, b"%d" % i, headers=[("n", b"%d" % i)]) for i in range(4)]
+    records.append(Record(b"k0", None))  # a tombstone, which is passed on
+    (batch,) = task(compression=compression).process(runs_of(records)).batches
+    whole = read(batch.encoded.to_bytes(1, 0, 7, False))
+
+    first, second = batch.halves()
+
+    halves = [read(half.encoded.to_bytes(-1, -1, -1, False)) for half in (first, second)]
+    assert [len(half) for half in halves] == [2, 3]
+    assert halves[0] + halves[1] == whole
+    assert whole[4].value is None
 
 
 def test_memory_is_told() -> None:
