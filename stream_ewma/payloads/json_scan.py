@@ -22,7 +22,9 @@ from stream_ewma.payloads.json_tokens import (
     FIRST_BUDGET,
     GAP_HITS,
     GAP_LENGTH,
+    GAP_MASK,
     GAP_START,
+    GAP_WORD,
     HEAD_BUDGET,
     HEAD_SCALARS,
     LAYOUT_HEAD,
@@ -35,10 +37,12 @@ from stream_ewma.payloads.json_tokens import (
     TOKEN_KIND,
     VALUE,
 )
-from stream_ewma.words import WORD, signed, word_at
+from stream_ewma.words import WORD, first_bytes, load_word, signed, word_at
 
 _MAX_DEPTH: Final = 62
 """Open containers: one bit each."""
+_GAP_WORDS: Final = 2
+"""Words of a gap in the layout itself."""
 
 
 @inner_kernel
@@ -161,7 +165,7 @@ def _scan(  # noqa: C901  a grammar has as many branches
             at = skip_space(buffer, at + 1, end)
             opened = at < end and buffer[at] != byte + 2  # ASCII: { | } and [ \ ]
         else:
-            _note_gap(layout, scalars, gap, at, hits)
+            _note_gap(buffer, layout, scalars, gap, at, hits)
             scalars += 1
             at = scalar(buffer, at, end, hits, tokens)
             if at < 0:
@@ -170,7 +174,7 @@ def _scan(  # noqa: C901  a grammar has as many branches
         if not opened:
             at, depth, arrays = _close_containers(buffer, at, end, depth, arrays, tokens)
             if depth == 0:
-                if at == end and _note_gap(layout, scalars, gap, end, 0):
+                if at == end and _note_gap(buffer, layout, scalars, gap, end, 0):
                     layout[LAYOUT_HEAD, HEAD_SCALARS] = scalars
                 return at == end
         hits = 0
@@ -181,29 +185,36 @@ def _scan(  # noqa: C901  a grammar has as many branches
 
 
 @inner_kernel
-def _note_gap(layout: Int64, scalars: int, gap: int, end: int, hits: int) -> bool:
+def _note_gap(buffer: Bytes, layout: Int64, scalars: int, gap: int, end: int, hits: int) -> bool:
     """Note what lies between two scalars; whether the layout has room for it."""
     row = LAYOUT_HEAD + 1 + scalars
     if row >= len(layout):
         return False
+    length = end - gap
     layout[row, GAP_START] = gap
-    layout[row, GAP_LENGTH] = end - gap
+    layout[row, GAP_LENGTH] = length
     layout[row, GAP_HITS] = hits
+    for word in range(_GAP_WORDS):
+        within = first_bytes(length - WORD * word)
+        layout[row, GAP_MASK + 2 * word] = signed(within)
+        layout[row, GAP_WORD + 2 * word] = signed(word_at(buffer, gap + WORD * word) & within)
     return True
 
 
 @inner_kernel
-def _same_bytes(buffer: Bytes, at: int, other: int, length: int) -> bool:
-    while length > WORD:
-        if word_at(buffer, at) != word_at(buffer, other):
+def _same_gap(buffer: Bytes, at: int, layout: Int64, row: int) -> bool:
+    """Whether the gap's bytes stand at `at`; two words from there on are within the buffer."""
+    word = load_word(buffer, at) & np.uint64(layout[row, GAP_MASK])
+    other = load_word(buffer, at + WORD) & np.uint64(layout[row, GAP_MASK + 2])
+    different = word ^ np.uint64(layout[row, GAP_WORD])
+    different |= other ^ np.uint64(layout[row, GAP_WORD + 2])
+    if different:
+        return False
+    start = layout[row, GAP_START]
+    for i in range(_GAP_WORDS * WORD, layout[row, GAP_LENGTH]):
+        if buffer[at + i] != buffer[start + i]:
             return False
-        at += WORD
-        other += WORD
-        length -= WORD
-    if length == 0:
-        return True
-    different = word_at(buffer, at) ^ word_at(buffer, other)
-    return not different << np.uint64(8 * (WORD - length))
+    return True
 
 
 @inner_kernel
@@ -215,9 +226,11 @@ def _follow(buffer: Bytes, at: int, end: int, tokens: Int64, layout: Int64) -> b
     with a container, stay those of the text that the layout is of.
     """
     scalars = layout[LAYOUT_HEAD, HEAD_SCALARS]
+    if end > len(buffer) - _GAP_WORDS * WORD:
+        return False
     for row in range(LAYOUT_HEAD + 1, LAYOUT_HEAD + 2 + scalars):
         length = layout[row, GAP_LENGTH]
-        if length > end - at or not _same_bytes(buffer, at, layout[row, GAP_START], length):
+        if length > end - at or not _same_gap(buffer, at, layout, row):
             return False
         at += length
         if row == LAYOUT_HEAD + 1 + scalars or at == end:

@@ -54,6 +54,8 @@ HEAD_BUDGET: Final = 1
 GAP_START: Final = 0
 GAP_LENGTH: Final = 1
 GAP_HITS: Final = 2
+GAP_WORD: Final = 3
+GAP_MASK: Final = 4
 """Row and columns of a layout: see `new_layout`."""
 
 FIRST_BUDGET: Final = 16
@@ -94,13 +96,13 @@ def new_tokens(values: int) -> Int64:
 
 
 def new_layout() -> Int64:
-    """Room for where the scalars of one text are: int64 (2 + 64, 3).
+    """Room for where the scalars of one text are: int64 (2 + 64, 7).
 
     Row 0: how many scalars there are, -1 where no layout is known, and how many more misses it is
     worth to try the layout before giving up. Then a row for the gap before each scalar and one for
-    what follows the last: where it begins, its length, and the paths the scalar is at the end of,
-    one bit each.
+    what follows the last: where it begins, its length, the paths the scalar is at the end of, one
+    bit each, then its first two words, each with the mask of the bytes that belong to it.
     """
-    layout = np.zeros((_MAX_SCALARS + 2, 3), np.int64)
-    layout[LAYOUT_HEAD] = (-1, FIRST_BUDGET, 0)
+    layout = np.zeros((_MAX_SCALARS + 2, 7), np.int64)
+    layout[LAYOUT_HEAD, :2] = (-1, FIRST_BUDGET)
     return layout
