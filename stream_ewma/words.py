@@ -57,6 +57,14 @@ def signed(number: Any) -> int:
 
 
 @inner_kernel
+def first_bytes(count: int) -> np.uint64:
+    """The mask of a word's first bytes: none where `count` is negative, at most all eight."""
+    if count <= 0:
+        return np.uint64(0)
+    return np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(8 * max(WORD - count, 0))
+
+
+@inner_kernel
 def word_at(source: Bytes, at: int) -> np.uint64:
     """The eight bytes from `at` on as a little-endian word, zeros beyond the end of the array.
 

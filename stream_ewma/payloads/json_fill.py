@@ -26,6 +26,7 @@ from stream_ewma.payloads.json_tokens import (
     TOKEN_START,
     VALUE,
     WEIGHT,
+    in_token,
 )
 from stream_ewma.payloads.text import UNSURE, read_plain_number
 from stream_ewma.payloads.timestamps import EpochUnit, read_epoch, read_rfc3339
@@ -83,15 +84,15 @@ class Out(NamedTuple):
 @inner_kernel
 def _read_key(tokens: Int64) -> int:
     """OK where the key token's bytes are the key, else MISSING_KEY or UNSURE."""
-    kind = tokens[KEY, TOKEN_KIND]
-    form = tokens[KEY, TOKEN_FORM]
+    kind = tokens[in_token(KEY, TOKEN_KIND)]
+    form = tokens[in_token(KEY, TOKEN_FORM)]
     if kind == STRING:
         return _OK
     if kind != NUMBER or not form & INTEGER:
         return _MISSING_KEY
-    if tokens[KEY, TOKEN_LENGTH] > 18:  # larger ones may be doubles for the library
+    if tokens[in_token(KEY, TOKEN_LENGTH)] > 18:  # larger ones may be doubles for the library
         return UNSURE
-    if tokens[KEY, TOKEN_MANTISSA] == 0 and form & NEGATIVE:
+    if tokens[in_token(KEY, TOKEN_MANTISSA)] == 0 and form & NEGATIVE:
         return UNSURE  # -0
     return _OK
 
@@ -101,16 +102,16 @@ def _read_number(
     buffer: Bytes, tokens: Int64, path: int, coerce_strings: bool
 ) -> tuple[float, int, int]:
     """The number at `path`, its form bits, and OK, MISSING_VALUE, NULL, NOT_NUMERIC or UNSURE."""
-    kind = tokens[path, TOKEN_KIND]
+    kind = tokens[in_token(path, TOKEN_KIND)]
     if kind == NUMBER:
-        form = tokens[path, TOKEN_FORM]
-        mantissa = np.uint64(tokens[path, TOKEN_MANTISSA])
-        x, sure = nearest_double(mantissa, tokens[path, TOKEN_EXPONENT], form)
+        form = tokens[in_token(path, TOKEN_FORM)]
+        mantissa = np.uint64(tokens[in_token(path, TOKEN_MANTISSA)])
+        x, sure = nearest_double(mantissa, tokens[in_token(path, TOKEN_EXPONENT)], form)
         if form & INTEGER:
             x += 0.0  # -0 is the integer 0
     elif kind == STRING and coerce_strings:
-        at = tokens[path, TOKEN_START]
-        x, form, sure = read_plain_number(buffer, at, at + tokens[path, TOKEN_LENGTH])
+        at = tokens[in_token(path, TOKEN_START)]
+        x, form, sure = read_plain_number(buffer, at, at + tokens[in_token(path, TOKEN_LENGTH)])
     elif kind == ABSENT:
         return 0.0, 0, _MISSING_VALUE
     elif kind == NULL_TOKEN:
@@ -133,8 +134,8 @@ def _read_numbers(buffer: Bytes, tokens: Int64, coerce_strings: bool, out: Out, 
         out.x[number, row] = x
         out.number_status[number, row] = found
         if form & SHORTEST:
-            out.text_start[number, row] = tokens[VALUE + number, TOKEN_START]
-            out.text_length[number, row] = tokens[VALUE + number, TOKEN_LENGTH]
+            out.text_start[number, row] = tokens[in_token(VALUE + number, TOKEN_START)]
+            out.text_length[number, row] = tokens[in_token(VALUE + number, TOKEN_LENGTH)]
         if status != _OK and found != _MISSING_VALUE:
             status = found
     return status
@@ -154,13 +155,13 @@ def _read_weight(buffer: Bytes, tokens: Int64, coerce_strings: bool) -> tuple[fl
 @inner_kernel
 def _read_restart(buffer: Bytes, tokens: Int64) -> tuple[bool, int]:
     """Whether the smoothing begins anew, and OK or UNSURE."""
-    kind = tokens[RESET, TOKEN_KIND]
+    kind = tokens[in_token(RESET, TOKEN_KIND)]
     if kind == NUMBER:
         x, _, status = _read_number(buffer, tokens, RESET, False)
         return x != 0.0, status
     if kind == STRING:
-        return tokens[RESET, TOKEN_LENGTH] > 0, _OK
-    return kind == BOOLEAN and buffer[tokens[RESET, TOKEN_START]] == 116, _OK  # t
+        return tokens[in_token(RESET, TOKEN_LENGTH)] > 0, _OK
+    return kind == BOOLEAN and buffer[tokens[in_token(RESET, TOKEN_START)]] == 116, _OK  # t
 
 
 @inner_kernel
@@ -168,17 +169,17 @@ def _read_time(
     buffer: Bytes, tokens: Int64, record_timestamp: int, rules: Rules
 ) -> tuple[int, int]:
     """Event time in milliseconds, and OK, BAD_TIMESTAMP or UNSURE."""
-    kind = tokens[TIMESTAMP, TOKEN_KIND]
+    kind = tokens[in_token(TIMESTAMP, TOKEN_KIND)]
     if kind == NUMBER:
-        form = tokens[TIMESTAMP, TOKEN_FORM]
+        form = tokens[in_token(TIMESTAMP, TOKEN_FORM)]
         if form & LONG:
             return 0, UNSURE
-        magnitude = np.uint64(tokens[TIMESTAMP, TOKEN_MANTISSA])
+        magnitude = np.uint64(tokens[in_token(TIMESTAMP, TOKEN_MANTISSA)])
         ms, good = read_epoch(magnitude, form & NEGATIVE != 0, rules.unit)
         return ms, _OK if good and form & INTEGER else _BAD_TIMESTAMP
     if kind == STRING:
-        at = tokens[TIMESTAMP, TOKEN_START]
-        ms, good = read_rfc3339(buffer, at, at + tokens[TIMESTAMP, TOKEN_LENGTH])
+        at = tokens[in_token(TIMESTAMP, TOKEN_START)]
+        ms, good = read_rfc3339(buffer, at, at + tokens[in_token(TIMESTAMP, TOKEN_LENGTH)])
         return ms, _OK if good else UNSURE
     absent = kind in (ABSENT, NULL_TOKEN)
     if absent and not rules.timestamp_required and record_timestamp >= 0:
@@ -205,7 +206,7 @@ def read_row(  # noqa: C901, PLR0911  one check after another
     timestamp, found = _read_time(buffer, tokens, out.timestamp[row], rules)
     if found != _OK:
         return found
-    if tokens[RESERVED, TOKEN_KIND] != ABSENT:
+    if tokens[in_token(RESERVED, TOKEN_KIND)] != ABSENT:
         return _NAME_TAKEN
     if rules.has_reset_path:
         out.restart[row], found = _read_restart(buffer, tokens)
@@ -213,8 +214,8 @@ def read_row(  # noqa: C901, PLR0911  one check after another
             return found
     out.timestamp[row] = timestamp
     if rules.has_key_path:
-        out.key_start[row] = tokens[KEY, TOKEN_START]
-        out.key_length[row] = tokens[KEY, TOKEN_LENGTH]
+        out.key_start[row] = tokens[in_token(KEY, TOKEN_START)]
+        out.key_length[row] = tokens[in_token(KEY, TOKEN_LENGTH)]
     out.status[row] = status
     return status
 

@@ -19,6 +19,7 @@ from stream_ewma.payloads.json_tokens import (
     TOKEN_LENGTH,
     TOKEN_MANTISSA,
     TOKEN_START,
+    in_token,
 )
 from stream_ewma.words import signed, trailing_zeros, word_at
 
@@ -150,10 +151,10 @@ def scalar(buffer: Bytes, at: int, end: int, hits: int, tokens: Int64) -> int:
     while hits:
         path = trailing_zeros(np.uint64(hits))
         hits &= hits - 1
-        tokens[path, TOKEN_KIND] = kind
-        tokens[path, TOKEN_START] = start
-        tokens[path, TOKEN_LENGTH] = stop - start
-        tokens[path, TOKEN_MANTISSA] = signed(mantissa)
-        tokens[path, TOKEN_EXPONENT] = exponent
-        tokens[path, TOKEN_FORM] = form
+        tokens[in_token(path, TOKEN_KIND)] = kind
+        tokens[in_token(path, TOKEN_START)] = start
+        tokens[in_token(path, TOKEN_LENGTH)] = stop - start
+        tokens[in_token(path, TOKEN_MANTISSA)] = signed(mantissa)
+        tokens[in_token(path, TOKEN_EXPONENT)] = exponent
+        tokens[in_token(path, TOKEN_FORM)] = form
     return at

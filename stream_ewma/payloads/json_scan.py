@@ -22,23 +22,31 @@ from stream_ewma.payloads.json_tokens import (
     FIRST_BUDGET,
     GAP_HITS,
     GAP_LENGTH,
+    GAP_MASK,
     GAP_START,
+    GAP_WORD,
     HEAD_BUDGET,
     HEAD_SCALARS,
+    LAYOUT_COLUMNS,
     LAYOUT_HEAD,
     NAME_DEPTH,
     NAME_IS_LAST,
     NAME_LENGTH,
     NAME_PATH,
     NAME_WORDS,
+    TOKEN_COLUMNS,
     TOKEN_DEPTH,
     TOKEN_KIND,
     VALUE,
+    in_layout,
+    in_token,
 )
-from stream_ewma.words import WORD, signed, word_at
+from stream_ewma.words import WORD, first_bytes, load_word, signed, word_at
 
 _MAX_DEPTH: Final = 62
 """Open containers: one bit each."""
+_GAP_WORDS: Final = 2
+"""Words of a gap in the layout itself."""
 
 
 @inner_kernel
@@ -76,7 +84,7 @@ def _read_name(
         path = signed(names[name, NAME_PATH])
         if (
             signed(names[name, NAME_DEPTH]) == depth
-            and tokens[path, TOKEN_DEPTH] == depth - 1
+            and tokens[in_token(path, TOKEN_DEPTH)] == depth - 1
             and _same_name(buffer, start, stop - start, names, name)
         ):
             if seen >> name & 1:
@@ -95,11 +103,11 @@ def _read_name(
 @inner_kernel
 def _enter(tokens: Int64, hits: int, onward: int, depth: int, is_array: bool) -> None:
     """Note that a container begins where the paths `hits` end and `onward` lead on."""
-    for path in range(len(tokens)):
+    for path in range(len(tokens) // TOKEN_COLUMNS):
         if hits >> path & 1:
-            tokens[path, TOKEN_KIND] = CONTAINER
+            tokens[in_token(path, TOKEN_KIND)] = CONTAINER
         if onward >> path & 1 and not is_array:
-            tokens[path, TOKEN_DEPTH] = depth
+            tokens[in_token(path, TOKEN_DEPTH)] = depth
 
 
 @inner_kernel
@@ -124,9 +132,9 @@ def _close_containers(
             return -1, depth, arrays
         depth -= 1
         arrays >>= 1
-        for path in range(len(tokens) if depth else 0):
-            if tokens[path, TOKEN_DEPTH] == depth:
-                tokens[path, TOKEN_DEPTH] = depth - 1
+        for path in range(len(tokens) // TOKEN_COLUMNS if depth else 0):
+            if tokens[in_token(path, TOKEN_DEPTH)] == depth:
+                tokens[in_token(path, TOKEN_DEPTH)] = depth - 1
     return skip_space(buffer, at, end), 0, 0
 
 
@@ -135,16 +143,17 @@ def _scan(  # noqa: C901  a grammar has as many branches
     buffer: Bytes, at: int, end: int, names: UInt64, tokens: Int64, layout: Int64
 ) -> bool:
     """As `read_text`, name by name; learns the layout."""
-    for path in range(len(tokens)):
-        tokens[path, TOKEN_KIND] = ABSENT
-        tokens[path, TOKEN_DEPTH] = 0
-    layout[LAYOUT_HEAD, HEAD_SCALARS] = -1
+    for path in range(len(tokens) // TOKEN_COLUMNS):
+        tokens[in_token(path, TOKEN_KIND)] = ABSENT
+        tokens[in_token(path, TOKEN_DEPTH)] = 0
+    layout[in_layout(LAYOUT_HEAD, HEAD_SCALARS)] = -1
+    learns = layout[in_layout(LAYOUT_HEAD, HEAD_BUDGET)] > 0
     scalars = 0
     gap = at
     seen = 0
     depth = 0
     arrays = 0  # one bit per open container, the innermost lowest: 1 for an array
-    hits = 1 << VALUE if len(tokens) == VALUE + 1 else 0
+    hits = 1 << VALUE if len(tokens) == TOKEN_COLUMNS * (VALUE + 1) else 0
     onward = 0
     at = skip_space(buffer, at, end)
     while 0 <= at < end:
@@ -161,7 +170,7 @@ def _scan(  # noqa: C901  a grammar has as many branches
             at = skip_space(buffer, at + 1, end)
             opened = at < end and buffer[at] != byte + 2  # ASCII: { | } and [ \ ]
         else:
-            _note_gap(layout, scalars, gap, at, hits)
+            learns = learns and _note_gap(buffer, layout, scalars, gap, at, hits)
             scalars += 1
             at = scalar(buffer, at, end, hits, tokens)
             if at < 0:
@@ -170,8 +179,8 @@ def _scan(  # noqa: C901  a grammar has as many branches
         if not opened:
             at, depth, arrays = _close_containers(buffer, at, end, depth, arrays, tokens)
             if depth == 0:
-                if at == end and _note_gap(layout, scalars, gap, end, 0):
-                    layout[LAYOUT_HEAD, HEAD_SCALARS] = scalars
+                if at == end and learns and _note_gap(buffer, layout, scalars, gap, end, 0):
+                    layout[in_layout(LAYOUT_HEAD, HEAD_SCALARS)] = scalars
                 return at == end
         hits = 0
         onward = 0
@@ -181,29 +190,38 @@ def _scan(  # noqa: C901  a grammar has as many branches
 
 
 @inner_kernel
-def _note_gap(layout: Int64, scalars: int, gap: int, end: int, hits: int) -> bool:
+def _note_gap(buffer: Bytes, layout: Int64, scalars: int, gap: int, end: int, hits: int) -> bool:
     """Note what lies between two scalars; whether the layout has room for it."""
     row = LAYOUT_HEAD + 1 + scalars
-    if row >= len(layout):
+    if row >= len(layout) // LAYOUT_COLUMNS:
         return False
-    layout[row, GAP_START] = gap
-    layout[row, GAP_LENGTH] = end - gap
-    layout[row, GAP_HITS] = hits
+    length = end - gap
+    layout[in_layout(row, GAP_START)] = gap
+    layout[in_layout(row, GAP_LENGTH)] = length
+    layout[in_layout(row, GAP_HITS)] = hits
+    for word in range(_GAP_WORDS):
+        within = first_bytes(length - WORD * word)
+        layout[in_layout(row, GAP_MASK + 2 * word)] = signed(within)
+        layout[in_layout(row, GAP_WORD + 2 * word)] = signed(
+            word_at(buffer, gap + WORD * word) & within
+        )
     return True
 
 
 @inner_kernel
-def _same_bytes(buffer: Bytes, at: int, other: int, length: int) -> bool:
-    while length > WORD:
-        if word_at(buffer, at) != word_at(buffer, other):
+def _same_gap(buffer: Bytes, at: int, layout: Int64, row: int) -> bool:
+    """Whether the gap's bytes stand at `at`; two words from there on are within the buffer."""
+    word = load_word(buffer, at) & np.uint64(layout[in_layout(row, GAP_MASK)])
+    other = load_word(buffer, at + WORD) & np.uint64(layout[in_layout(row, GAP_MASK + 2)])
+    different = word ^ np.uint64(layout[in_layout(row, GAP_WORD)])
+    different |= other ^ np.uint64(layout[in_layout(row, GAP_WORD + 2)])
+    if different:
+        return False
+    start = layout[in_layout(row, GAP_START)]
+    for i in range(_GAP_WORDS * WORD, layout[in_layout(row, GAP_LENGTH)]):
+        if buffer[at + i] != buffer[start + i]:
             return False
-        at += WORD
-        other += WORD
-        length -= WORD
-    if length == 0:
-        return True
-    different = word_at(buffer, at) ^ word_at(buffer, other)
-    return not different << np.uint64(8 * (WORD - length))
+    return True
 
 
 @inner_kernel
@@ -214,15 +232,17 @@ def _follow(buffer: Bytes, at: int, end: int, tokens: Int64, layout: Int64) -> b
     next scalar it would note the same and accept any other scalar. Tokens of paths without one, or
     with a container, stay those of the text that the layout is of.
     """
-    scalars = layout[LAYOUT_HEAD, HEAD_SCALARS]
+    scalars = layout[in_layout(LAYOUT_HEAD, HEAD_SCALARS)]
+    if end > len(buffer) - _GAP_WORDS * WORD:
+        return False
     for row in range(LAYOUT_HEAD + 1, LAYOUT_HEAD + 2 + scalars):
-        length = layout[row, GAP_LENGTH]
-        if length > end - at or not _same_bytes(buffer, at, layout[row, GAP_START], length):
+        length = layout[in_layout(row, GAP_LENGTH)]
+        if length > end - at or not _same_gap(buffer, at, layout, row):
             return False
         at += length
         if row == LAYOUT_HEAD + 1 + scalars or at == end:
             return at == end and row == LAYOUT_HEAD + 1 + scalars
-        at = scalar(buffer, at, end, layout[row, GAP_HITS], tokens)
+        at = scalar(buffer, at, end, layout[in_layout(row, GAP_HITS)], tokens)
         if at < 0:
             return False
     return False
@@ -247,10 +267,10 @@ def read_text(
     Returns:
         Whether it is certain: the text is strict JSON in UTF-8 and `tokens` is what is in it.
     """
-    budget = layout[LAYOUT_HEAD, HEAD_BUDGET]
+    budget = layout[in_layout(LAYOUT_HEAD, HEAD_BUDGET)]
     if budget > 0:
         if _follow(buffer, at, end, tokens, layout):
-            layout[LAYOUT_HEAD, HEAD_BUDGET] = min(budget + 1, FIRST_BUDGET)
+            layout[in_layout(LAYOUT_HEAD, HEAD_BUDGET)] = min(budget + 1, FIRST_BUDGET)
             return True
-        layout[LAYOUT_HEAD, HEAD_BUDGET] = budget - 1
+        layout[in_layout(LAYOUT_HEAD, HEAD_BUDGET)] = budget - 1
     return _scan(buffer, at, end, names, tokens, layout)

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from stream_ewma.columns import Int64, UInt64
+from stream_ewma.jit import inner_kernel
 from stream_ewma.words import WORD
 
 TIMESTAMP: Final = 0
@@ -48,12 +49,16 @@ TOKEN_FORM: Final = 5
 TOKEN_DEPTH: Final = 6
 """Columns of the tokens: see `new_tokens`."""
 
+TOKEN_COLUMNS: Final = 8
+LAYOUT_COLUMNS: Final = 8
 LAYOUT_HEAD: Final = 0
 HEAD_SCALARS: Final = 0
 HEAD_BUDGET: Final = 1
 GAP_START: Final = 0
 GAP_LENGTH: Final = 1
 GAP_HITS: Final = 2
+GAP_WORD: Final = 3
+GAP_MASK: Final = 4
 """Row and columns of a layout: see `new_layout`."""
 
 FIRST_BUDGET: Final = 16
@@ -83,24 +88,36 @@ def names_of(paths: Sequence[tuple[int, Sequence[str]]]) -> UInt64:
     return np.array(rows, np.uint64)
 
 
+@inner_kernel
+def in_token(path: int, column: int) -> int:
+    """Where a path's column is: an index into two dimensions costs twice as much."""
+    return TOKEN_COLUMNS * path + column
+
+
+@inner_kernel
+def in_layout(row: int, column: int) -> int:
+    """Where a row's column is."""
+    return LAYOUT_COLUMNS * row + column
+
+
 def new_tokens(values: int) -> Int64:
-    """Room for what one scan finds: int64 (5 + values, 7), a row for each path.
+    """Room for what one scan finds: int64 (5 + values, 8) in one dimension, a row for each path.
 
     Columns: kind (ABSENT to CONTAINER), first byte (inside the quotes of a string) and length;
     of a number the bits of the mantissa, exponent and form; and how many containers along the
     path the scan is inside of.
     """
-    return np.zeros((VALUE + values, TOKEN_DEPTH + 1), np.int64)
+    return np.zeros((VALUE + values) * TOKEN_COLUMNS, np.int64)
 
 
 def new_layout() -> Int64:
-    """Room for where the scalars of one text are: int64 (2 + 64, 3).
+    """Room for where the scalars of one text are: int64 (2 + 64, 8) in one dimension.
 
     Row 0: how many scalars there are, -1 where no layout is known, and how many more misses it is
     worth to try the layout before giving up. Then a row for the gap before each scalar and one for
-    what follows the last: where it begins, its length, and the paths the scalar is at the end of,
-    one bit each.
+    what follows the last: where it begins, its length, the paths the scalar is at the end of, one
+    bit each, then its first two words, each with the mask of the bytes that belong to it.
     """
-    layout = np.zeros((_MAX_SCALARS + 2, 3), np.int64)
-    layout[LAYOUT_HEAD] = (-1, FIRST_BUDGET, 0)
+    layout = np.zeros((_MAX_SCALARS + 2) * LAYOUT_COLUMNS, np.int64)
+    layout[:2] = (-1, FIRST_BUDGET)
     return layout

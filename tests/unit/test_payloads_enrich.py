@@ -8,7 +8,7 @@ import pytest
 
 from stream_ewma.columns import Spans
 from stream_ewma.errors import SettingsError
-from stream_ewma.payloads import decoder, encoder
+from stream_ewma.payloads import decoder, encoder, json_write
 from stream_ewma.payloads.columns import (
     Kind,
     NumberColumns,
@@ -181,6 +181,23 @@ def test_texts_of_the_input_serve_for_all_numbers_of_one_buffer():
     other = replace(readings.numbers[1], x_text=Spans.of([b"8.5", b""]))
     apart = replace(readings, numbers=(readings.numbers[0], other))
     assert items(encoder("json", names).encode(smoothed_of(apart, {}))) == expected
+
+
+def test_names_may_be_long():
+    long = "a name of many more than sixteen bytes"
+    options = WritingOptions(key_name=None, timestamp_name=long, value_names=(long + "!",))
+    fields = {long: 7, long + "!": 1.5, long + "?": 0.5}
+    assert written(row({long + "?": 0.5}), options) == orjson.dumps(fields)
+    assert written(row({long: 0.5}, original=b"{}")) == orjson.dumps({long: 0.5})
+
+
+@pytest.mark.parametrize("original", [None, b'{"a":1}'])
+def test_nothing_is_written_beyond_the_room_there_is(monkeypatch, original):
+    room = json_write._room
+    for less in range(1, 100):
+        monkeypatch.setattr(json_write, "_room", lambda *row, n=less: room(*row) - n)
+        with pytest.raises(IndexError, match="not enough room"):
+            written(row(OUTPUTS, original=original))
 
 
 def test_a_text_longer_than_any_number_is_not_copied():
