@@ -108,6 +108,44 @@ async def test_a_connection_that_breaks_within_a_frame_is_an_error() -> None:
             await reader.readexactly(3 * LARGE)
 
 
+async def reading_a_large_frame(size: int) -> tuple[FrameReader, "asyncio.Task[object]"]:
+    """A reader that has received the first byte of a frame and waits for the others."""
+    reader = FrameReader(LARGE, asyncio.get_running_loop())
+    reading = asyncio.ensure_future(reader.readexactly(size))
+    reader.get_buffer()[:1] = b"x"
+    reader.buffer_updated(1)
+    while len(reader.get_buffer()) != size - 1:  # noqa: ASYNC110  what is waited for sets no event
+        await asyncio.sleep(0)
+    return reader, reading
+
+
+async def test_the_end_while_a_frame_is_received_is_an_error() -> None:
+    reader, reading = await reading_a_large_frame(3 * LARGE)
+    reader.feed_eof()
+
+    with pytest.raises(asyncio.IncompleteReadError):
+        await reading
+
+
+async def test_a_break_while_a_frame_is_received_is_an_error() -> None:
+    reader, reading = await reading_a_large_frame(3 * LARGE)
+    reader.set_exception(ConnectionResetError())
+
+    with pytest.raises(ConnectionResetError):
+        await reading
+
+
+async def test_a_break_just_behind_the_first_bytes_is_an_error() -> None:
+    reader = FrameReader(LARGE, asyncio.get_running_loop())
+    reading = asyncio.ensure_future(reader.readexactly(3 * LARGE))
+    await asyncio.sleep(0)
+    reader.feed_data(b"x")
+    reader.set_exception(ConnectionResetError())
+
+    with pytest.raises(ConnectionResetError):
+        await reading
+
+
 async def test_a_reader_given_up_takes_the_rest_of_the_frame_for_itself() -> None:
     async with stream() as (reader, writer):
         reading = asyncio.create_task(reader.readexactly(3 * LARGE))
