@@ -1,7 +1,8 @@
-"""The floor: the batches that came in go out again, unread. Nothing on this client can be faster.
+"""The floor: the batches that came in go out again, unread.
 
-Fetch, check of the CRC, produce, commit, through the service's own two seams: what remains of its
-work when the records themselves cost nothing.
+Fetch, check of the CRC, produce, commit, with whole batches through aiokafka's client as it comes:
+what remains of the work when the records themselves cost nothing. `mirror_in_place` does the same
+through the service's own connections, which copy less.
 """
 
 import asyncio
@@ -10,16 +11,24 @@ import struct
 import time
 from collections.abc import Iterator
 
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from crc32c import crc32c
 from harness import job as limits
 from harness.job import Job, job_from_arguments
 
-from stream_ewma.kafka.seams import FinishedBatch, RawConsumer, RawProducer
+from stream_ewma.kafka.frames import with_replaced
+from stream_ewma.kafka.seams import FinishedBatch, RawFetcher
 from stream_ewma.records import layout
 from stream_ewma.records.fetched import BatchRun, split_runs
 
 _PRODUCER = struct.Struct(">qhi")
 """Producer id, producer epoch, base sequence."""
+
+
+class BatchConsumer(AIOKafkaConsumer):
+    """aiokafka's consumer on whole batches, and nothing else of it changed."""
+
+    start = with_replaced(AIOKafkaConsumer.start, Fetcher=RawFetcher)
 
 
 class CopiedBatch:
@@ -54,11 +63,13 @@ def copies(run: BatchRun) -> Iterator[FinishedBatch]:
         yield FinishedBatch(CopiedBatch(data, int(batch["record_count"])))
 
 
-async def main(job: Job) -> None:
+async def main(
+    job: Job, consumer_type: type[AIOKafkaConsumer], producer_type: type[AIOKafkaProducer]
+) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     split_runs(b"")  # loads the compiled kernels
-    consumer = RawConsumer(
+    consumer = consumer_type(
         job.input_topic,
         bootstrap_servers=job.bootstrap,
         group_id=job.group,
@@ -69,7 +80,7 @@ async def main(job: Job) -> None:
         fetch_max_bytes=limits.FETCH_MAX_BYTES,
         fetch_max_wait_ms=limits.FETCH_MAX_WAIT_MS,
     )
-    producer = RawProducer(
+    producer = producer_type(
         bootstrap_servers=job.bootstrap,
         enable_idempotence=True,
         acks="all",
@@ -85,7 +96,9 @@ async def main(job: Job) -> None:
     await producer.stop()
 
 
-async def copy(job: Job, consumer: RawConsumer, producer: RawProducer, stop: asyncio.Event) -> None:
+async def copy(
+    job: Job, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, stop: asyncio.Event
+) -> None:
     sent: list[asyncio.Future] = []
     committed_at = time.monotonic()
     while not stop.is_set():
@@ -105,4 +118,4 @@ async def copy(job: Job, consumer: RawConsumer, producer: RawProducer, stop: asy
 
 
 if __name__ == "__main__":
-    asyncio.run(main(job_from_arguments()))
+    asyncio.run(main(job_from_arguments(), BatchConsumer, AIOKafkaProducer))
