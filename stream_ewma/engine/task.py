@@ -117,6 +117,26 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Smoothed:
+    """What became of n records, as columns.
+
+    Attributes:
+        rows: int64 (m,), the records that have an output, in their order.
+        columns: the m outputs.
+        reason: int64 (n,), the `Reason` against each record, negative where it was not rejected;
+            only of the records before `failure`, if there is one.
+        skipped: records left out on purpose, by cause.
+        failure: the record that stops the service, if one was met under `on_error: fail`.
+    """
+
+    rows: Int64
+    columns: SmoothedColumns
+    reason: Int64
+    skipped: dict[str, int]
+    failure: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Folded:
     """Rows after the fold: what to emit, and why the others are not."""
 
@@ -167,35 +187,45 @@ class PartitionTask:
         """Smooth the records of `runs` and advance the position past them."""
         decoded = decode(runs, self.position)
         records = decoded.records
-        readings = self._config.decoder.decode(records)
-        if self._config.on_missing_key == "topic-partition":
-            readings = self._with_partition_key(readings)
-        reason = self._check(records, readings)
-        folded = self._fold(readings, reason)
-        failure = None
-        next_offset = decoded.next_offset
-        if self._config.on_error == "fail" and (folded.reason >= 0).any():
-            row = int(np.flatnonzero(folded.reason >= 0)[0])
-            failure = Failure(int(records.offset[row]), Reason(int(folded.reason[row])))
-            next_offset = failure.offset
-            folded = _before(folded, row)
-            records = records.take(np.arange(row))
-        self.position = next_offset
-        rejected_rows = np.flatnonzero(folded.reason >= 0)
-        rejected = reasons_of(folded.reason[rejected_rows])
-        batches = self._output(records, readings, folded)
+        smoothed = self.smooth(records)
+        failure = smoothed.failure
+        self.position = decoded.next_offset
+        if failure is not None:
+            self.position = failure.offset
+            records = records.take(np.arange(len(smoothed.reason)))
+        rejected_rows = np.flatnonzero(smoothed.reason >= 0)
+        rejected = reasons_of(smoothed.reason[rejected_rows])
+        batches = self._output(records, smoothed)
         if len(rejected_rows) and self._config.on_error == "dlq":
             batches += self._dead_letters(records.take(rejected_rows), rejected).batches()
         return Step(
             batches,
-            next_offset,
+            self.position,
             len(records),
-            len(folded.emitted),
+            len(smoothed.rows),
             {reason: rejected.count(reason) for reason in set(rejected)},
-            _skipped(readings.status[: len(records)], folded),
+            smoothed.skipped,
             decoded.unreadable if failure is None else None,
             failure,
         )
+
+    def smooth(self, records: RecordColumns) -> Smoothed:
+        """Fold the records into the state: all of `process` but for batches and position.
+
+        Recorded data goes through here as well, hence with the same bits.
+        """
+        readings = self._config.decoder.decode(records)
+        if self._config.on_missing_key == "topic-partition":
+            readings = self._with_partition_key(readings)
+        folded = self._fold(readings, self._check(records, readings))
+        failure = None
+        if self._config.on_error == "fail" and (folded.reason >= 0).any():
+            row = int(np.flatnonzero(folded.reason >= 0)[0])
+            failure = Failure(int(records.offset[row]), Reason(int(folded.reason[row])))
+            folded = _before(folded, row)
+        skipped = _skipped(readings.status[: len(folded.reason)], folded)
+        columns = _smoothed_columns(readings, folded)
+        return Smoothed(folded.emitted, columns, folded.reason, skipped, failure)
 
     def refused(self, batch: OutgoingBatch) -> list[OutgoingBatch]:
         """The dead letter of the only record of a batch that the broker refuses."""
@@ -267,33 +297,13 @@ class PartitionTask:
         factors = [self._config.rules.resolve(text) for text in texts]
         self._state.assign(np.arange(first, end), np.array(factors, np.uint16))
 
-    def _output(
-        self, records: RecordColumns, readings: ReadingColumns, folded: _Folded
-    ) -> list[OutgoingBatch]:
-        rows = folded.emitted
+    def _output(self, records: RecordColumns, smoothed: Smoothed) -> list[OutgoingBatch]:
+        rows = smoothed.rows
         if len(rows) == 0:
             return []
-        mean, count = folded.result.mean, folded.result.count
-        if len(rows) != len(readings):
+        if len(rows) != len(records):
             records = records.take(rows)
-            readings = ReadingColumns(
-                readings.x[rows],
-                readings.x_text.take(rows),
-                readings.timestamp[rows],
-                readings.keys.take(rows),
-                readings.status[rows],
-            )
-            mean, count = mean[rows], count[rows]
-        values = self._config.encoder.encode(
-            SmoothedColumns(
-                readings.keys,
-                readings.timestamp,
-                readings.x,
-                readings.x_text,
-                _of_status(_KIND_OF_STATUS, readings.status),
-                {"ewma": mean, "count": count},
-            )
-        )
+        values = self._config.encoder.encode(smoothed.columns)
         headers, headers_count = records.headers, records.headers_count
         if not self._config.pass_headers:
             headers = Spans(_NOTHING, np.zeros(len(rows), np.int32), np.zeros(len(rows), np.int32))
@@ -302,7 +312,7 @@ class PartitionTask:
             Destination.OUTPUT,
             records,
             records.timestamp,
-            readings.keys,
+            smoothed.columns.keys,
             values,
             headers,
             headers_count,
@@ -319,6 +329,29 @@ class PartitionTask:
             max_batch_bytes=self._config.max_batch_bytes,
             compression=self._config.compression,
         )
+
+
+def _smoothed_columns(readings: ReadingColumns, folded: _Folded) -> SmoothedColumns:
+    """The outputs of the rows that have one."""
+    rows = folded.emitted
+    mean, count = folded.result.mean, folded.result.count
+    if len(rows) != len(readings):
+        readings = ReadingColumns(
+            readings.x[rows],
+            readings.x_text.take(rows),
+            readings.timestamp[rows],
+            readings.keys.take(rows),
+            readings.status[rows],
+        )
+        mean, count = mean[rows], count[rows]
+    return SmoothedColumns(
+        readings.keys,
+        readings.timestamp,
+        readings.x,
+        readings.x_text,
+        _of_status(_KIND_OF_STATUS, readings.status),
+        {"ewma": mean, "count": count},
+    )
 
 
 def _skipped(status: UInt8, folded: _Folded) -> dict[str, int]:
