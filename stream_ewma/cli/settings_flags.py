@@ -1,7 +1,7 @@
 """Every setting as a flag of the same name, generated from the models."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pydantic.fields import FieldInfo
@@ -23,8 +23,13 @@ _METAVARS = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add --config, --secrets-dir and one flag a setting, in the groups of the YAML file."""
+def add_arguments(parser: argparse.ArgumentParser, shown: Collection[str] | None = None) -> None:
+    """Add --config, --secrets-dir and one flag a setting, in the groups of the YAML file.
+
+    Args:
+        parser: what they are added to.
+        shown: the settings whose flags the help shows, or their sections; None: all of them.
+    """
     # argparse would list every flag in the usage, too.
     parser.usage = parser.usage or "%(prog)s [FLAGS]"
     parser.add_argument(
@@ -47,11 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     }
     for setting in settings().values():
         if not setting.is_secret:
-            _add_flag(groups[setting.section], setting)
+            is_shown = shown is None or not {setting.name, setting.section}.isdisjoint(shown)
+            _add_flag(groups[setting.section], setting, is_shown=is_shown)
 
 
-def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+def split(arguments: Sequence[str], own: Collection[str] = ()) -> tuple[list[str], list[str]]:
     """The arguments for the parser, and the names of the flags that it would not know.
+
+    `own` are the flags of the command besides those of the settings.
 
     The value after an unknown flag goes with it: it may be a password, and must be neither shown
     nor taken for a file.
@@ -64,7 +72,11 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
             if not is_value_of_unknown:
                 known.append(argument)
             is_value_of_unknown = False
-        elif name in _OTHER_FLAGS or (name in settings() and not settings()[name].is_secret):
+        elif (
+            name in _OTHER_FLAGS
+            or name in own
+            or (name in settings() and not settings()[name].is_secret)
+        ):
             known.append(argument)
             is_value_of_unknown = False
         else:
@@ -73,19 +85,32 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return known, unknown
 
 
-def load(arguments: argparse.Namespace, unknown: Sequence[str]) -> Settings:
+def load(
+    arguments: argparse.Namespace,
+    unknown: Sequence[str],
+    *,
+    more: Mapping[str, object] | None = None,
+    recorded: bool = False,
+) -> Settings:
     """The settings, from all sources.
 
     Args:
         arguments: what the parser understood.
         unknown: names of flags that it would not, to be reported with all other problems.
+        more: further values by dotted name, over the flags.
+        recorded: see `load_settings`.
 
     Raises:
         SettingsError: with one line for each thing that is wrong.
     """
     overrides = {name: value for name, value in vars(arguments).items() if name in settings()}
     overrides |= dict.fromkeys(unknown, "")
-    return load_settings(arguments.config, overrides=overrides, secrets_dir=arguments.secrets_dir)
+    return load_settings(
+        arguments.config,
+        overrides=overrides | dict(more or {}),
+        secrets_dir=arguments.secrets_dir,
+        recorded=recorded,
+    )
 
 
 def default_text(field: FieldInfo) -> str:
@@ -100,7 +125,7 @@ def default_text(field: FieldInfo) -> str:
     return str(value)
 
 
-def _add_flag(group: argparse._ArgumentGroup, setting: Setting) -> None:
+def _add_flag(group: argparse._ArgumentGroup, setting: Setting, *, is_shown: bool) -> None:
     default = default_text(setting.field)
     text = (setting.field.description or "") + (
         f" [{default}]" if default not in {"", "null"} else ""
@@ -114,7 +139,7 @@ def _add_flag(group: argparse._ArgumentGroup, setting: Setting) -> None:
         nargs="?" if is_switch else None,
         const="true" if is_switch else None,
         metavar=_METAVARS.get(setting.name) or _metavar(setting.field),
-        help=text.replace("%", "%%"),
+        help=text.replace("%", "%%") if is_shown else argparse.SUPPRESS,
     )
 
 
