@@ -94,25 +94,15 @@ class Run:
         arguments: of the command.
         source: the open file.
         settings: of the service.
-        needs_time: rows without event time are refused, whatever the clock.
 
     Attributes:
         fields: what is read of each row.
         task: the engine's side.
     """
 
-    def __init__(
-        self,
-        arguments: argparse.Namespace,
-        source: Source,
-        settings: Settings,
-        *,
-        needs_time: bool = False,
-    ) -> None:
+    def __init__(self, arguments: argparse.Namespace, source: Source, settings: Settings) -> None:
         self.fields: Fields = fields_of(settings, source, utc=arguments.utc)
-        self.task = FileTask(
-            arguments.file, fitted(settings, source, self.fields), needs_time=needs_time
-        )
+        self.task = FileTask(arguments.file, fitted(settings, source, self.fields))
         self._source = source
 
     def parts(self, *, signs: bool = True) -> Iterator[Part]:

@@ -106,21 +106,24 @@ class FileTask:
     Args:
         name: of its series, where rows have no keys.
         settings: as `fitted` answers them.
-        needs_time: rows without event time are refused, whatever the clock.
 
     Attributes:
         config: what the engine works by.
         rows: how many have been smoothed or refused.
     """
 
-    def __init__(self, name: str, settings: Settings, *, needs_time: bool = False) -> None:
+    def __init__(self, name: str, settings: Settings) -> None:
         self.config: TaskConfig = task_config(settings)
         series = "stdin" if name == "-" else Path(name).name.partition(".")[0] or name
         seed = (secrets.randbits(64), secrets.randbits(64))
         self._task = PartitionTask(series, 0, 0, self.config, seed)
         self._key = None if settings.input.key else series.encode()
-        self._timestamp = _MISSING if needs_time or self.uses_event_time else _UNTIMED
+        self._timestamp = _MISSING if self.uses_event_time else _UNTIMED
         self.rows = 0
+
+    def require_time(self) -> None:
+        """Refuse rows without event time, whatever the clock."""
+        self._timestamp = _MISSING
 
     @property
     def uses_event_time(self) -> bool:
