@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
@@ -99,7 +100,7 @@ def _command(name: str, arguments: list[str]) -> int:
 
 def _indented(text: str) -> str:
     """`text` with its examples set off."""
-    return text.replace("\nstream-ewma", "\n  stream-ewma")
+    return re.sub(r"\n(?=(?:kcat .*)?stream-ewma )", "\n  ", text)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from typing import Final
 
 from stream_ewma.cli import settings_flags
+from stream_ewma.errors import SettingsError
 from stream_ewma.files.chunks import Chunk, Fields, Source
-from stream_ewma.files.opening import FORMATS, open_blocks
+from stream_ewma.files.opening import FORMATS, nearest, open_blocks
 from stream_ewma.files.sources import source_of
 from stream_ewma.files.task import FileTask, Part, fields_of, fitted
 from stream_ewma.settings import Settings
@@ -61,13 +62,28 @@ def _delimiter(text: str) -> str:
 def settings_of(
     arguments: argparse.Namespace,
     unknown: Sequence[str],
+    own: Sequence[str],
     more: Mapping[str, object] | None = None,
 ) -> Settings:
     """The settings, with what the short flags say.
 
+    Args:
+        arguments: what the parser understood.
+        unknown: names of flags that it would not.
+        own: names of the command's flags besides those of the settings.
+        more: further values by dotted name, over the flags.
+
     Raises:
         SettingsError: they are wrong.
     """
+    near = {name: nearest(name, list(own)) for name in unknown if "." not in name}
+    problems = [
+        f"command line: --{name}: is no flag; write --{close}"
+        for name, close in near.items()
+        if close
+    ]
+    if problems:
+        raise SettingsError(problems)
     given = {
         setting: value
         for flag, setting in _SETTING_OF_FLAG.items()

@@ -46,14 +46,19 @@ def add_arguments(parser: argparse.ArgumentParser, shown: Collection[str] | None
         help="folder with one file a secret, named as the variables;"
         " default: $STREAM_EWMA_SECRETS_DIR, /run/secrets",
     )
-    groups = {
-        name: parser.add_argument_group(name or "general", model.__doc__ if name else None)
-        for name, model in sections().items()
-    }
+    groups: dict[str, argparse._ActionsContainer] = {}
     for setting in settings().values():
-        if not setting.is_secret:
-            is_shown = shown is None or not {setting.name, setting.section}.isdisjoint(shown)
-            _add_flag(groups[setting.section], setting, is_shown=is_shown)
+        if setting.is_secret:
+            continue
+        section, is_shown = setting.section, _is_shown(setting, shown)
+        if is_shown and section not in groups:
+            text = sections()[section].__doc__ if section else None
+            groups[section] = parser.add_argument_group(section or "general", text)
+        _add_flag(groups.get(section, parser), setting, is_shown=is_shown)
+
+
+def _is_shown(setting: Setting, shown: Collection[str] | None) -> bool:
+    return shown is None or not {setting.name, setting.section}.isdisjoint(shown)
 
 
 def split(arguments: Sequence[str], own: Collection[str] = ()) -> tuple[list[str], list[str]]:
@@ -125,7 +130,7 @@ def default_text(field: FieldInfo) -> str:
     return str(value)
 
 
-def _add_flag(group: argparse._ArgumentGroup, setting: Setting, *, is_shown: bool) -> None:
+def _add_flag(group: argparse._ActionsContainer, setting: Setting, *, is_shown: bool) -> None:
     default = default_text(setting.field)
     text = (setting.field.description or "") + (
         f" [{default}]" if default not in {"", "null"} else ""

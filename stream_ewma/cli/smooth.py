@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
     Raises:
         StreamEwmaError: the settings, the data or the files are not good.
     """
-    settings = settings_of(arguments, unknown)
+    settings = settings_of(arguments, unknown, FLAGS)
     with open_source(arguments) as source:
         work = Run(arguments, source, settings)
         to = _target_format(arguments, source)

@@ -65,14 +65,14 @@ def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
     Raises:
         StreamEwmaError: the settings or the data are not good, or there is nothing to choose.
     """
-    settings = settings_of(arguments, unknown, LAST_VALUE)
+    settings = settings_of(arguments, unknown, FLAGS, LAST_VALUE)
     with open_source(arguments) as source:
         work = Run(arguments, source, settings)
-        event_time = arguments.clock == "time" or (
-            arguments.clock is None and work.fields.time is not None
-        )
+        time = work.fields.time
+        has_times = time is not None and source.has(time)
+        event_time = has_times if arguments.clock is None else arguments.clock == "time"
         if event_time:
-            if work.fields.time is None:
+            if not has_times:
                 raise DataError(f"{source.name}: has no times; name them with --time COLUMN")
             work.task.require_time()
         recording = record(work.parts(), settings.state.max_keys)

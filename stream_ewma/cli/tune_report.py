@@ -16,6 +16,9 @@ _MOST_SHOWN: Final = 2.0
 """Errors beyond so many times the best are left out of the plot: they would press it flat."""
 _CLEARLY: Final = 0.05
 """A key gets a rule where its own factor makes its error smaller by this share."""
+_LEAST_EVIDENCE: Final = 10.0
+"""And twice the log likelihood ratio of the two (for normal errors) is at least this, so that few
+readings make no rule by chance."""
 _MOST_RULES: Final = 20
 _KEY_WIDTH: Final = 22
 
@@ -47,9 +50,9 @@ class Report:
     def _head(self) -> list[str]:
         tuning = self._tuning
         keys = f"{len(tuning.keys):,} key{'' if len(tuning.keys) == 1 else 's'}"
-        clock = "event time" if tuning.event_time else "the clock of readings"
+        clock = "event time" if tuning.event_time else "readings"
         return [
-            f"{self._name}: {tuning.readings:,} readings of {keys}, smoothed in {clock}.",
+            f"{self._name}: {tuning.readings:,} readings of {keys}, the clock is {clock}.",
             f"{tuning.scored:,} of them are scored, all but the first of a key: each against the",
             "smoothed value before it. The best factor predicts the next reading best.",
         ]
@@ -64,7 +67,7 @@ class Report:
         ]
         lines = [f"{'predicted by':<28}{parameter:>12}{'RMSE':>14}{'MAE':>14}"]
         for what, factor, error in rows:
-            line = f"{what:<28}{factor:>12}{error.rmse:>14.6g}{error.mae:>14.6g}"
+            line = f"{what:<28}{factor:>12}{error.rmse:>#14.6g}{error.mae:>#14.6g}"
             lines.append(self._strong(line) if what == "best" else line)
         return lines
 
@@ -200,7 +203,10 @@ def factor_text(tuning: Tuning, factor: float, digits: int = 3) -> str:
 def _distinct(tuning: Tuning) -> Iterator[KeyTuning]:
     """The keys that are clearly better off with a factor of their own."""
     for key in tuning.keys:
-        if key.best is not None and _worse(tuning, key) >= _CLEARLY:
+        if key.best is None:
+            continue
+        worse = _worse(tuning, key)
+        if worse >= _CLEARLY and 2 * key.readings * math.log1p(worse) >= _LEAST_EVIDENCE:
             yield key
 
 

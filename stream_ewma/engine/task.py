@@ -336,13 +336,7 @@ def _smoothed_columns(readings: ReadingColumns, folded: _Folded) -> SmoothedColu
     rows = folded.emitted
     mean, count = folded.result.mean, folded.result.count
     if len(rows) != len(readings):
-        readings = ReadingColumns(
-            readings.x[rows],
-            readings.x_text.take(rows),
-            readings.timestamp[rows],
-            readings.keys.take(rows),
-            readings.status[rows],
-        )
+        readings = readings.take(rows)
         mean, count = mean[rows], count[rows]
     return SmoothedColumns(
         readings.keys,

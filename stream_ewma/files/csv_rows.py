@@ -2,10 +2,11 @@
 
 import csv
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 
-from stream_ewma.columns import Spans, as_bytes
+from stream_ewma.columns import Int64, Spans, as_bytes
 from stream_ewma.errors import DataError
 from stream_ewma.files.chunks import Chunk, Fields, check_time, nest
 from stream_ewma.files.opening import Blocks, FileFormat
@@ -17,6 +18,8 @@ from stream_ewma.payloads.delimited import (
     row_objects,
     scan_rows,
 )
+
+_LF: Final = 10
 
 
 class CsvSource:
@@ -72,7 +75,8 @@ class CsvSource:
             places[self.columns.index(path)] = place
         time_form = UTC_CELL if fields.utc else TIME_CELL
         forms = [time_form if path == fields.time else PLAIN_CELL for path in order]
-        line, is_last, is_first = 2, False, fields.time is not None and not fields.utc
+        line, is_last, has_any = 2, False, False
+        is_first = fields.time is not None and not fields.utc
         while not is_last:
             data, is_last = self._blocks.next()
             rows, rest = scan_rows(data, ord(self.delimiter), places, len(order), is_last=is_last)
@@ -80,7 +84,9 @@ class CsvSource:
             if is_first and fields.time is not None and len(rows.start):
                 is_first = False
                 self._check_time(data, rows, order.index(fields.time), fields.time)
-            if len(rows.start):
+            # Also of a file without rows there is one chunk: writers learn from it what there is.
+            if len(rows.start) or (is_last and not has_any):
+                has_any = True
                 values = row_objects(data, rows, len(self.columns), forms, literals)
                 text = Spans(as_bytes(data), rows.start, rows.length)
                 yield Chunk(values, text, _LineOf(data, rows, line))
@@ -93,13 +99,16 @@ class CsvSource:
 
 
 class _LineOf:
-    """The line of a row, counted only where one is asked for."""
+    """The line of a row; lines are only counted where one is asked for."""
 
     def __init__(self, data: bytes, rows: Rows, first: int) -> None:
         self._data, self._rows, self._first = data, rows, first
+        self._ends: Int64 | None = None
 
     def __call__(self, row: int) -> int:
-        return self._first + self._data.count(b"\n", 0, int(self._rows.start[row]))
+        if self._ends is None:
+            self._ends = np.flatnonzero(as_bytes(self._data) == _LF)
+        return self._first + int(np.searchsorted(self._ends, self._rows.start[row]))
 
 
 def _delimiter_of(header: bytes) -> str:

@@ -52,6 +52,7 @@ class ParquetSource:
         self._arrow = arrow()
         if blocks.size is None:
             raise DataError("standard input: Parquet is read from its end; write the file's name")
+        blocks.stream.seek(0)  # it has been looked at
         try:
             self._file = self._arrow.parquet.ParquetFile(blocks.stream)
         except self._arrow.ArrowInvalid as error:
@@ -86,13 +87,19 @@ class ParquetSource:
         if fields.time is not None:
             self._check_zone(fields.time, utc=fields.utc)
         try:
-            for batch in self._file.iter_batches(batch_size=_ROWS):
+            for batch in self._batches():
                 tokens = [self._tokens(batch, path, fields) for path in order]
                 values = _objects(tokens, literals)
                 yield Chunk(values, values, _RowOf(self._read), batch)
                 self._read += len(batch)
         except OSError as error:
             raise DataError(f"{self.name}: is damaged ({error})") from None
+
+    def _batches(self) -> Iterator[Any]:
+        """All batches; of a file without rows, an empty one."""
+        if self._file.metadata.num_rows == 0:
+            yield self._arrow.RecordBatch.from_pylist([], self.schema)
+        yield from self._file.iter_batches(batch_size=_ROWS)
 
     def _check_zone(self, column: str, *, utc: bool) -> None:
         kind = self.schema.field(column).type

@@ -19,11 +19,11 @@ def source_of(
         DataError: the format cannot be told, or the data is of another one.
         MissingExtraError: its library is not installed.
     """
+    if not blocks.first_line() and not blocks.left:
+        raise DataError(f"{blocks.name}: is empty")
     kind = file_format or (None if name == "-" else format_of(Path(name))) or sniff(blocks)
     if kind == "parquet":
         return ParquetSource(blocks)
-    if not blocks.first_line() and not blocks.left:
-        raise DataError(f"{blocks.name}: is empty")
     if b"\0" in blocks.first_line():
         raise DataError(f"{blocks.name}: is no {kind}, but binary; write --format parquet if it is")
     if kind == "csv":

@@ -39,7 +39,8 @@ def fields_of(settings: Settings, source: Source, *, utc: bool) -> Fields:
     plain = source.format == "jsonl" and read.format == "text"
     key = read.key or ("key" if source.has("key") and not plain else None)
     time = read.timestamp
-    if time is not None and time == _default("timestamp") and not source.has(time):
+    is_default = time == _default("timestamp") and source.columns is not None
+    if time is not None and is_default and not source.has(time):
         time = None
     fields = Fields((read.value,), key, time, utc)
     if source.columns is not None:

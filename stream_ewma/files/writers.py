@@ -90,8 +90,7 @@ class _CsvAppender:
         self._target.flush()
 
     def close(self) -> None:
-        if not self._has_header:
-            self._target.write(self._source.header + b"\n")
+        pass
 
 
 class _CsvTable:
@@ -138,8 +137,6 @@ class _ParquetAppender:
         self._writer.write_batch(batch)
 
     def close(self) -> None:
-        if self._writer is None:
-            self._writer = self._arrow.parquet.ParquetWriter(self._target, self._source.schema)
         self._writer.close()
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Literal, Protocol, TypeAlias
 
-from stream_ewma.columns import Float64, Int64, Spans, UInt8
+from stream_ewma.columns import Float64, Int32, Int64, Spans, UInt8
 from stream_ewma.records.columns import RecordColumns
 
 TimestampUnit: TypeAlias = Literal["s", "ms", "us", "ns"]
@@ -96,6 +96,16 @@ class ReadingColumns:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def take(self, rows: Int64 | Int32) -> "ReadingColumns":
+        """The readings at `rows`, over the same buffers."""
+        return ReadingColumns(
+            self.x[rows],
+            self.x_text.take(rows),
+            self.timestamp[rows],
+            self.keys.take(rows),
+            self.status[rows],
+        )
 
 
 @dataclass(frozen=True, slots=True)
