@@ -47,12 +47,15 @@ class Blocks:
         stream: where the bytes come from.
         size: bytes of the whole file; None where it is not known.
         left: what the next block begins with.
+        is_ahead: `left` has been read only to be looked at, and is a block by itself: to wait
+            for more would hold up what is there.
     """
 
     name: str
     stream: BinaryIO
     size: int | None = None
     left: bytes = b""
+    is_ahead: bool = False
 
     def next(self) -> tuple[bytes, bool]:
         """The next block, and whether the data ends with it.
@@ -60,6 +63,9 @@ class Blocks:
         Raises:
             DataError: a row is longer than any can be, or the file is damaged.
         """
+        if self.is_ahead:
+            block, self.left, self.is_ahead = self.left, b"", False
+            return block, False
         try:
             read = self.stream.read1(_BLOCK)  # type: ignore[attr-defined]
         except (EOFError, gzip.BadGzipFile) as error:
@@ -79,6 +85,7 @@ class Blocks:
         is_last = False
         while not is_last and b"\n" not in self.left:
             self.left, is_last = self.next()
+        self.is_ahead = True
         return self.left.partition(b"\n")[0]
 
     @property
@@ -142,6 +149,9 @@ def sniff(blocks: Blocks) -> FileFormat:
         return "parquet"
     if first[:1] in (b"{", b"-") or first[:1].isdigit():
         return "jsonl"
-    if b"," in first or b"\t" in first or first.strip().replace(b"_", b"").isalnum():
+    if (
+        any(mark in first for mark in (b",", b"\t", b";"))
+        or first.strip().replace(b"_", b"").isalnum()
+    ):
         return "csv"
     raise DataError(f"{blocks.name}: what format is it? write --format csv, jsonl or parquet")
