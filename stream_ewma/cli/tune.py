@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
             if not has_times:
                 raise DataError(f"{source.name}: has no times; name them with --time COLUMN")
             work.task.require_time()
-        recording = record(work.parts(), settings.state.max_keys)
+        recording = record(work.parts(), source.name, settings.state.max_keys)
         rows, name = work.task.rows, source.name
     progress = Progress("readings scored")
     try:

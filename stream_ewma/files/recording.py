@@ -45,11 +45,12 @@ class Recording:
         return gaps
 
 
-def record(parts: Iterable[Part], max_keys: int) -> Recording:
+def record(parts: Iterable[Part], name: str, max_keys: int) -> Recording:
     """The readings among what the engine answered with the settings `LAST_VALUE`.
 
     Args:
         parts: of a whole file.
+        name: of the file.
         max_keys: as in `state.max_keys`.
 
     Raises:
@@ -62,7 +63,9 @@ def record(parts: Iterable[Part], max_keys: int) -> Recording:
         rows = np.flatnonzero(columns.kind == Kind.SMOOTHED)
         x = np.asarray(columns.outputs["ewma"], np.float64)[rows]
         if len(x) and np.abs(x).max() > LARGEST_SQUARED:
-            raise DataError(f"a reading is beyond {LARGEST_SQUARED:g}: its error cannot be squared")
+            raise DataError(
+                f"{name}: a reading is beyond {LARGEST_SQUARED:g}, its error cannot be squared"
+            )
         slots.append(table.find(columns.keys.take(rows), np.ones(len(rows), np.uint8)).slots)
         times.append(columns.timestamp[rows])
         numbers.append(x)
