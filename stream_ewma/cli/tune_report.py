@@ -13,7 +13,8 @@ _UNITS: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms":
 _PLOT_WIDTH: Final = 66
 _PLOT_HEIGHT: Final = 9
 _MOST_SHOWN: Final = 2.0
-"""Errors beyond so many times the best are left out of the plot: they would press it flat."""
+"""Errors beyond so many times the best are left out of the plot: they would press it flat, and
+aside."""
 _CLEARLY: Final = 0.05
 """A key gets a rule where its own factor makes its error smaller by this share."""
 _LEAST_EVIDENCE: Final = 10.0
@@ -81,7 +82,8 @@ class Report:
         if point not in xs:
             xs.insert(place, point)
             ys.insert(place, best)
-        top = min(max(ys), max(_MOST_SHOWN * best, min(ys[0], ys[-1])))
+        top = min(max(ys), _MOST_SHOWN * best)
+        xs, ys = _within(xs, ys, top)
         lines = draw(
             xs,
             ys,
@@ -167,6 +169,13 @@ class Report:
 
     def _strong(self, text: str) -> str:
         return f"\x1b[1m{text}\x1b[0m" if self._bold else text
+
+
+def _within(xs: list[float], ys: list[float], top: float) -> tuple[list[float], list[float]]:
+    """The part of a curve below `top`, and one point more on either side."""
+    below = [place for place, y in enumerate(ys) if y <= top]
+    shown = slice(max(0, below[0] - 1), below[-1] + 2)
+    return xs[shown], ys[shown]
 
 
 def _percent(share: float) -> str:

@@ -5,6 +5,8 @@ import gzip
 import io
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ import pytest
 
 from stream_ewma import cli
 from stream_ewma.files import opening, parquet
+from tests.support.settings_table import README
 
 ALPHA = ("--smoothing.alpha", "0.2")
 TEXTBOOK = [10.0, 10.4, 11.32, 12.656, 14.5248]
@@ -615,3 +618,22 @@ def test_the_extra_is_looked_for_only_when_it_is_needed(smooth, monkeypatch):
     monkeypatch.setattr(parquet, "arrow", None)
 
     assert smooth("five.csv", *ALPHA).code == 0
+
+
+def test_the_readmes_commands_work(smooth, folder: Path, capfdbinary):
+    section = README.read_text("utf-8").partition("## On files")[2].partition("\n## ")[0]
+    commands = re.findall(r"^stream-ewma (.*)$", section, re.MULTILINE)
+    rows = [{"key": "a", "timestamp": 1000 * i, "value": (i * 7919) % 31} for i in range(40)]
+    (folder / "readings.jsonl").write_bytes(lines(*rows))
+    cells = "".join(f"{row['key']},{row['timestamp']},{row['value']}\n" for row in rows)
+    (folder / "readings.csv").write_text(f"key,timestamp,value\n{cells}")
+    (folder / "temps.csv").write_text("city,date,temp\nx,2010-01-01 00:00:00,39.4\n")
+    (folder / "stream-ewma.yaml").write_text(
+        "input: {topics: [sensor-readings]}\nsmoothing: {half_life: 30s}\n"
+    )
+
+    assert len(commands) == 4
+    for command in commands:
+        assert cli.main(shlex.split(command.partition(">")[0])) == 0
+        assert capfdbinary.readouterr().out
+    assert (folder / "rejected.jsonl").exists()
