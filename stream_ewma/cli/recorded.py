@@ -51,6 +51,12 @@ def add_input_arguments(parser: argparse.ArgumentParser, file_help: str) -> None
     )
 
 
+def printable(text: str, *, ascii_only: bool = False) -> str:
+    """Text from the data without what would steer a terminal, or what it cannot show."""
+    shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+    return shown.encode("ascii", "replace").decode() if ascii_only else shown
+
+
 def _delimiter(text: str) -> str:
     if text in ("tab", "\\t"):
         return "\t"

@@ -23,7 +23,13 @@ import orjson
 
 from stream_ewma.cli import settings_flags
 from stream_ewma.cli.recorded import FLAGS as INPUT_FLAGS
-from stream_ewma.cli.recorded import Run, add_input_arguments, open_source, settings_of
+from stream_ewma.cli.recorded import (
+    Run,
+    add_input_arguments,
+    open_source,
+    printable,
+    settings_of,
+)
 from stream_ewma.engine.dead_letters import MESSAGES, Reason
 from stream_ewma.errors import DataError, OutputError
 from stream_ewma.files.chunks import Chunk, Source
@@ -164,7 +170,7 @@ class _Rejects:
 
     def line(self, chunk: Chunk, row: int, reason: Reason) -> str:
         """What is wrong with a row, in one line."""
-        text = " ".join(_text(chunk, row).split())
+        text = printable(" ".join(_text(chunk, row).split()))
         shown = text if len(text) <= _EXCERPT else f"{text[: _EXCERPT - 3]}..."
         place = f"{self._source.name}: {self._unit} {chunk.line_of(row)}"
         return f"{place}: {MESSAGES[reason]}: {shown}"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from stream_ewma.cli.curve import draw
+from stream_ewma.cli.recorded import printable
 from stream_ewma.files.tuning import TOLERANCE, Best, Error, KeyTuning, Tuning
 
 _UNITS: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
@@ -52,8 +53,9 @@ class Report:
         tuning = self._tuning
         keys = f"{len(tuning.keys):,} key{'' if len(tuning.keys) == 1 else 's'}"
         clock = "event time" if tuning.event_time else "readings"
+        name = self._shown(self._name)
         return [
-            f"{self._name}: {tuning.readings:,} readings of {keys}, the clock is {clock}.",
+            f"{name}: {tuning.readings:,} readings of {keys}, the clock is {clock}.",
             f"{tuning.scored:,} of them are scored, all but the first of a key: each against the",
             "smoothed value before it. The best factor predicts the next reading best.",
         ]
@@ -152,7 +154,8 @@ class Report:
 
     def _key_line(self, key: KeyTuning) -> str:
         tuning = self._tuning
-        name = key.key if len(key.key) < _KEY_WIDTH else f"{key.key[: _KEY_WIDTH - 4]}..."
+        name = self._shown(key.key)
+        name = name if len(name) < _KEY_WIDTH else f"{name[: _KEY_WIDTH - 4]}..."
         start = f"{name:<{_KEY_WIDTH}}{key.readings:>12,}"
         if key.best is None:
             return f"{start}  too few, or constant"
@@ -164,8 +167,11 @@ class Report:
         )
 
     def _advice(self) -> list[str]:
-        lines = yaml_lines(self._tuning)
+        lines = yaml_lines(self._tuning, ascii_only=self._plain)
         return ["To paste into stream-ewma.yaml:", "", *(self._strong(line) for line in lines)]
+
+    def _shown(self, text: str) -> str:
+        return printable(text, ascii_only=self._plain)
 
     def _strong(self, text: str) -> str:
         return f"\x1b[1m{text}\x1b[0m" if self._bold else text
@@ -219,7 +225,7 @@ def _distinct(tuning: Tuning) -> Iterator[KeyTuning]:
             yield key
 
 
-def yaml_lines(tuning: Tuning) -> list[str]:
+def yaml_lines(tuning: Tuning, *, ascii_only: bool) -> list[str]:
     """The settings."""
     name = "half_life" if tuning.event_time else "alpha"
     lines = ["smoothing:", f"  {name}: {factor_text(tuning, tuning.best.factor)}"]
@@ -228,7 +234,7 @@ def yaml_lines(tuning: Tuning) -> list[str]:
         lines.append("  rules:")
     for key in rules:
         assert key.best is not None  # noqa: S101  so chosen
-        pattern = json.dumps(glob.escape(key.key), ensure_ascii=False)
+        pattern = json.dumps(glob.escape(key.key), ensure_ascii=ascii_only)
         lines.append(f"    - {{keys: {pattern}, {name}: {factor_text(tuning, key.best.factor)}}}")
     return lines
 

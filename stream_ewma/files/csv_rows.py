@@ -52,7 +52,10 @@ class CsvSource:
             raise DataError(f"{self.name}: is not text in UTF-8; save it as UTF-8") from None
         if not text.strip():
             raise DataError(f"{self.name}: is empty; its first line must name the columns")
-        (self.columns,) = csv.reader([text], delimiter=self.delimiter)
+        try:
+            (self.columns,) = csv.reader([text], delimiter=self.delimiter)
+        except csv.Error as error:
+            raise DataError(f"{self.name}: its first line names no columns ({error})") from None
 
     @property
     def share(self) -> float | None:

@@ -316,6 +316,12 @@ def test_skip_only_counts_bad_rows(smooth, folder: Path):
     assert len(printed.err.splitlines()) == 1
 
 
+def test_a_row_does_not_steer_the_terminal(smooth, folder: Path):
+    (folder / "bad.csv").write_text("value\n\x1b[2Jx\n1\n")
+
+    assert smooth("bad.csv", *ALPHA).err.splitlines()[0].endswith(": \ufffd[2Jx")
+
+
 def test_fail_stops_at_the_first_bad_row(smooth, folder: Path):
     (folder / "bad.csv").write_text(BAD)
 
@@ -483,6 +489,7 @@ def test_parquet_values_of_every_type(smooth):
         (("five.csv", "--format", "parquet", *ALPHA), 65, "five.csv: is no Parquet file"),
         (("empty.csv", *ALPHA), 65, "empty.csv: is empty"),
         (("blank.csv", *ALPHA), 65, "blank.csv: is empty; its first line must name the columns"),
+        (("huge.csv", *ALPHA), 65, "huge.csv: its first line names no columns (field larger"),
         (("latin.csv", *ALPHA), 65, "latin.csv: is not text in UTF-8; save it as UTF-8"),
         (("what.dat", *ALPHA), 65, "what.dat: what format is it? write --format csv, jsonl or"),
         (("binary.csv", *ALPHA), 65, "binary.csv: is no csv, but binary; write --format parquet"),
@@ -502,6 +509,7 @@ def test_what_a_user_can_cause_is_one_clear_line(
     (folder / "empty.csv").touch()
     (folder / "blank.csv").write_text("\n1\n")
     (folder / "latin.csv").write_bytes("größe\n1\n".encode("latin-1"))
+    (folder / "huge.csv").write_text("x" * 200_000)
     (folder / "what.dat").write_text("??!\n")
     (folder / "binary.csv").write_bytes(b"a\0b\n")
     (folder / "a.jsonl").write_text("1\n")

@@ -1,8 +1,10 @@
 """`stream-ewma tune`: the factor it finds, what it shows, and what it says of poor data."""
 
 import contextlib
+import io
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -142,6 +144,18 @@ def test_the_settings_are_good_as_they_stand(run_tune, file: str, folder: Path):
 
     assert cli.main(("check",)) == 0
     assert cli.main(("smooth", file)) == 0
+
+
+def test_a_terminal_without_unicode_gets_stars(run_tune, file: str, folder: Path, monkeypatch):
+    text = (folder / file).read_text().replace("fan", "Lüfter\x1b")
+    (folder / file).write_text(text, "utf-8")
+    ascii_only = io.TextIOWrapper(io.BytesIO(), "ascii", write_through=True)
+    monkeypatch.setattr(sys, "stdout", ascii_only)
+
+    assert run_tune(file).code == 0
+    shown = ascii_only.buffer.getvalue().decode("ascii")
+    assert "-+-" in shown.replace("^", "+") or "=^=" in shown
+    assert "\nL?fter? " in shown
 
 
 def test_few_keys_are_shown_and_the_others_counted(run_tune, file: str):
