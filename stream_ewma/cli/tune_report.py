@@ -19,10 +19,11 @@ aside."""
 _CLEARLY: Final = 0.05
 """A key gets a rule where its own factor makes its error smaller by this share."""
 _LEAST_EVIDENCE: Final = 10.0
-"""And twice the log likelihood ratio of the two (for normal errors) is at least this, so that few
-readings make no rule by chance."""
+"""And twice the log likelihood ratio of the two (for normal errors) is at least this and more
+the more keys there are, so that chance makes no rule."""
+_FEWEST_FOR_RULE: Final = 100
 _MOST_RULES: Final = 20
-_KEY_WIDTH: Final = 22
+_KEY_WIDTH: Final = 20
 
 
 class Report:
@@ -144,8 +145,8 @@ class Report:
         tuning = self._tuning
         overall = factor_text(tuning, tuning.best.factor)
         with_all = f"with {overall}"
-        head = f"{'key':<{_KEY_WIDTH}}{'readings':>12}{'best':>9}{'within 1 %':>17}"
-        lines = [f"{head}{self._label:>9}{with_all:>11}"]
+        head = f"{'key':<{_KEY_WIDTH}}{'readings':>10}{'best':>10}{'within 1 %':>18}"
+        lines = [f"{head}{self._label:>9}{with_all:>13}"]
         lines += [self._key_line(key) for key in tuning.keys[: self._top]]
         hidden = len(tuning.keys) - self._top
         if hidden > 0:
@@ -156,14 +157,14 @@ class Report:
         tuning = self._tuning
         name = self._shown(key.key)
         name = name if len(name) < _KEY_WIDTH else f"{name[: _KEY_WIDTH - 4]}..."
-        start = f"{name:<{_KEY_WIDTH}}{key.readings:>12,}"
+        start = f"{name:<{_KEY_WIDTH}}{key.readings:>10,}"
         if key.best is None:
             return f"{start}  too few, or constant"
         low, high = (factor_text(tuning, end, digits=2) for end in (key.best.low, key.best.high))
         worse = _worse(tuning, key)
         return (
-            f"{start}{factor_text(tuning, key.best.factor):>9}{f'{low} - {high}':>17}"
-            f"{key.best.error.by(tuning.criterion):>9.4g}{f'+{_percent(worse)}':>11}"
+            f"{start}{factor_text(tuning, key.best.factor):>10}{f'{low} - {high}':>18}"
+            f"{key.best.error.by(tuning.criterion):>9.4g}{f'+{_percent(worse)}':>13}"
         )
 
     def _advice(self) -> list[str]:
@@ -217,11 +218,13 @@ def factor_text(tuning: Tuning, factor: float, digits: int = 3) -> str:
 
 def _distinct(tuning: Tuning) -> Iterator[KeyTuning]:
     """The keys that are clearly better off with a factor of their own."""
+    least = _LEAST_EVIDENCE + 2.0 * math.log(len(tuning.keys))
     for key in tuning.keys:
         if key.best is None:
             continue
         worse = _worse(tuning, key)
-        if worse >= _CLEARLY and 2 * key.readings * math.log1p(worse) >= _LEAST_EVIDENCE:
+        evidence = 2.0 * key.readings * math.log1p(worse)
+        if worse >= _CLEARLY and key.readings >= _FEWEST_FOR_RULE and evidence >= least:
             yield key
 
 

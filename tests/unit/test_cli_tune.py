@@ -240,7 +240,7 @@ def test_keys_without_enough_readings_are_said_to_be_so(run_tune, file: str, fol
 
     printed = run_tune(file)
 
-    assert "\nrare                             2  too few, or constant\n" in printed.out
+    assert f"\n{'rare':<20}{2:>10}  too few, or constant\n" in printed.out
     assert json.loads(run_tune(file, "--json").out)["keys"][-1]["best"] is None
 
 
