@@ -500,6 +500,7 @@ def test_parquet_values_of_every_type(smooth):
         (("five.csv", "--key", "a..b", *ALPHA), 78, "lacks a name"),
         (("bad.csv.gz", *ALPHA), 65, "bad.csv.gz: cannot be unpacked"),
         (("five.csv", "--delimiter", "ab", *ALPHA), -1, "'ab': write one character, or tab"),
+        (("five.csv", "--delimiter", '"', *ALPHA), -1, "write one character, or tab"),
         (("nest.csv", "--key", "a", "--value", "a.b", *ALPHA), 65, "cannot be a column, since"),
     ],
 )
@@ -609,6 +610,24 @@ def test_rows_of_a_pipe_are_answered_before_it_ends():
         process.stdin.flush()
         assert json.loads(process.stdout.readline())["ewma"] == 10.4
         process.stdin.close()
+
+
+def test_a_delimiter_can_be_given(smooth, folder: Path):
+    (folder / "p.csv").write_text("key|value\na|1\n")
+    (folder / "t.tsv").write_text("key\tvalue,x\na\t1\n")
+
+    assert smooth("p.csv", "--delimiter", "|", *ALPHA).out == "key|value|ewma|count\na|1|1.0|1\n"
+    tabs = smooth("t.tsv", "--delimiter", "tab", "--value", "value,x", *ALPHA)
+    assert tabs.out == "key\tvalue,x\tewma\tcount\na\t1\t1.0\t1\n"
+
+
+def test_parquet_does_not_go_to_a_terminal(smooth, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+    printed = smooth("five.csv", "--to", "parquet", *ALPHA)
+
+    assert (printed.code, printed.out) == (65, "")
+    assert "Parquet is not for a terminal; write --output FILE" in printed.err
 
 
 def test_help_begins_with_examples_and_shows_what_matters(smooth):

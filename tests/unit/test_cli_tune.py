@@ -244,6 +244,13 @@ def test_keys_without_enough_readings_are_said_to_be_so(run_tune, file: str, fol
     assert json.loads(run_tune(file, "--json").out)["keys"][-1]["best"] is None
 
 
+def test_the_number_of_keys_is_a_number(run_tune, file: str):
+    printed = run_tune(file, "--top", "some")
+
+    assert (printed.code, printed.out) == (-1, "")
+    assert "'some': write a whole number" in printed.err
+
+
 def test_rows_that_are_no_readings_are_counted(run_tune, file: str, folder: Path):
     with (folder / file).open("a") as out:
         out.write("fan,1767225600000,broken\nfan,1767225600000,\n")
