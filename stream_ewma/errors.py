@@ -49,3 +49,27 @@ class FatalError(StreamEwmaError):
     """The service cannot go on without losing or doubling records: it stops, restart it."""
 
     exit_code = 70
+
+
+class DataError(StreamEwmaError):
+    """Recorded data is not what was said of it: mend the data or the flags that describe it."""
+
+    exit_code = 65
+
+
+class MissingInputError(StreamEwmaError):
+    """A file cannot be read: mend its name or its permissions."""
+
+    exit_code = 66
+
+
+class OutputError(StreamEwmaError):
+    """A file cannot be written: mend its name, its permissions or the room on the disk."""
+
+    exit_code = 73
+
+
+class MissingExtraError(StreamEwmaError):
+    """An optional library is not installed: install it."""
+
+    exit_code = 69

@@ -2,8 +2,9 @@
 
 import argparse
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
@@ -19,6 +20,8 @@ _COMMANDS = {
     "run": "read, smooth and publish until SIGTERM",
     "check": "say everything that is wrong with the settings",
     "topics": "show (plan) or make (create) the topics that are missing",
+    "smooth": "smooth a file: CSV, JSON lines or Parquet",
+    "tune": "find the factor that suits recorded readings",
     "demo": "see it work on this machine's own metrics, without Kafka",
 }
 
@@ -30,6 +33,8 @@ Exponentially weighted smoothing of live numeric streams: Kafka in, smoothed Kaf
   stream-ewma topics create --config stream-ewma.yaml  make the output topics
   stream-ewma run --config stream-ewma.yaml            the service
   stream-ewma run --input.topics sensor-readings --smoothing.half_life 30s
+  stream-ewma smooth readings.csv --smoothing.alpha 0.2
+  stream-ewma tune readings.csv                        which factor suits the data?
 
 commands:
 {"".join(f"  {name:<9}{text}{chr(10)}" for name, text in _COMMANDS.items())}\
@@ -89,12 +94,13 @@ def _command(name: str, arguments: list[str]) -> int:
     module.add_arguments(parser)
     if name == "demo":
         return int(module.run(parser.parse_args(arguments)))
-    return int(module.run(*parser.parse_settings(arguments)))
+    own = getattr(module, "FLAGS", ())  # besides those of the settings
+    return int(module.run(*parser.parse_settings(arguments, own)))
 
 
 def _indented(text: str) -> str:
     """`text` with its examples set off."""
-    return text.replace("\nstream-ewma", "\n  stream-ewma")
+    return re.sub(r"\n(?=(?:kcat .*)?stream-ewma )", "\n  ", text)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -110,9 +116,11 @@ class _Parser(argparse.ArgumentParser):
             ),
         )
 
-    def parse_settings(self, arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    def parse_settings(
+        self, arguments: list[str], own: Collection[str] = ()
+    ) -> tuple[argparse.Namespace, list[str]]:
         """The known flags with their values, and the names of the others."""
-        known, unknown = settings_flags.split(arguments)
+        known, unknown = settings_flags.split(arguments, own)
         return self.parse_args(known), unknown
 
     def error(self, message: str) -> NoReturn:

@@ -1,7 +1,7 @@
 """Every setting as a flag of the same name, generated from the models."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -24,8 +24,13 @@ _METAVARS = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add --config, --secrets-dir and one flag a setting, in the groups of the YAML file."""
+def add_arguments(parser: argparse.ArgumentParser, shown: Collection[str] | None = None) -> None:
+    """Add --config, --secrets-dir and one flag a setting, in the groups of the YAML file.
+
+    Args:
+        parser: what they are added to.
+        shown: the settings whose flags the help shows, or their sections; None: all of them.
+    """
     # argparse would list every flag in the usage, too.
     parser.usage = parser.usage or "%(prog)s [FLAGS]"
     parser.add_argument(
@@ -42,17 +47,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder with one file a secret, named as the variables;"
         " default: $STREAM_EWMA_SECRETS_DIR, /run/secrets",
     )
-    groups = {
-        name: parser.add_argument_group(name or "general", model.__doc__ if name else None)
-        for name, model in sections().items()
-    }
+    groups: dict[str, argparse._ActionsContainer] = {}
     for setting in settings().values():
-        if not setting.is_secret:
-            _add_flag(groups[setting.section], setting)
+        if setting.is_secret:
+            continue
+        section, is_shown = setting.section, _is_shown(setting, shown)
+        if is_shown and section not in groups:
+            text = sections()[section].__doc__ if section else None
+            groups[section] = parser.add_argument_group(section or "general", text)
+        _add_flag(groups.get(section, parser), setting, is_shown=is_shown)
 
 
-def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+def _is_shown(setting: Setting, shown: Collection[str] | None) -> bool:
+    return shown is None or not {setting.name, setting.section}.isdisjoint(shown)
+
+
+def split(arguments: Sequence[str], own: Collection[str] = ()) -> tuple[list[str], list[str]]:
     """The arguments for the parser, and the names of the flags that it would not know.
+
+    `own` are the flags of the command besides those of the settings.
 
     The value after an unknown flag goes with it: it may be a password, and must be neither shown
     nor taken for a file.
@@ -65,7 +78,11 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
             if not is_value_of_unknown:
                 known.append(argument)
             is_value_of_unknown = False
-        elif name in _OTHER_FLAGS or (name in settings() and not settings()[name].is_secret):
+        elif (
+            name in _OTHER_FLAGS
+            or name in own
+            or (name in settings() and not settings()[name].is_secret)
+        ):
             known.append(argument)
             is_value_of_unknown = False
         else:
@@ -74,19 +91,32 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return known, unknown
 
 
-def load(arguments: argparse.Namespace, unknown: Sequence[str]) -> Settings:
+def load(
+    arguments: argparse.Namespace,
+    unknown: Sequence[str],
+    *,
+    more: Mapping[str, object] | None = None,
+    recorded: bool = False,
+) -> Settings:
     """The settings, from all sources.
 
     Args:
         arguments: what the parser understood.
         unknown: names of flags that it would not, to be reported with all other problems.
+        more: further values by dotted name, over the flags.
+        recorded: see `load_settings`.
 
     Raises:
         SettingsError: with one line for each thing that is wrong.
     """
     overrides = {name: value for name, value in vars(arguments).items() if name in settings()}
     overrides |= dict.fromkeys(unknown, "")
-    return load_settings(arguments.config, overrides=overrides, secrets_dir=arguments.secrets_dir)
+    return load_settings(
+        arguments.config,
+        overrides=overrides | dict(more or {}),
+        secrets_dir=arguments.secrets_dir,
+        recorded=recorded,
+    )
 
 
 def default_text(field: FieldInfo) -> str:
@@ -106,7 +136,7 @@ def default_text(field: FieldInfo) -> str:
     return str(value)
 
 
-def _add_flag(group: argparse._ArgumentGroup, setting: Setting) -> None:
+def _add_flag(group: argparse._ActionsContainer, setting: Setting, *, is_shown: bool) -> None:
     default = default_text(setting.field)
     text = (setting.field.description or "") + (
         f" [{default}]" if default not in {"", "null"} else ""
@@ -120,7 +150,7 @@ def _add_flag(group: argparse._ArgumentGroup, setting: Setting) -> None:
         nargs="?" if is_switch else None,
         const="true" if is_switch else None,
         metavar=_METAVARS.get(setting.name) or _metavar(setting.field),
-        help=text.replace("%", "%%"),
+        help=text.replace("%", "%%") if is_shown else argparse.SUPPRESS,
     )
 
 

@@ -15,6 +15,9 @@ from stream_ewma.settings.problems import describe
 from stream_ewma.settings.smoothing import FACTOR_NAMES
 from stream_ewma.settings.sources import Layer, Tree
 
+_OF_RECORDED_DATA: Tree = {"topics": ["recorded-data"], "copartitioned": True}
+_OF_THE_CLUSTER = ("kafka", "delivery", "topics")
+
 
 def load_settings(
     path: Path | None = None,
@@ -22,6 +25,7 @@ def load_settings(
     overrides: Mapping[str, object] | None = None,
     env: Mapping[str, str] | None = None,
     secrets_dir: Path | None = None,
+    recorded: bool = False,
 ) -> Settings:
     """Settings from all sources: flags > environment > .env > secrets files > YAML > defaults.
 
@@ -31,6 +35,8 @@ def load_settings(
         overrides: values by dotted name, as the command line gives them.
         env: variables in place of the process's own.
         secrets_dir: folder of secrets files; None takes STREAM_EWMA_SECRETS_DIR or /run/secrets.
+        recorded: for recorded data, where no broker is asked: topics may be missing, what is said
+            of the cluster is not looked at, and a key may come from the value.
 
     Raises:
         SettingsError: with one line for each thing that is wrong.
@@ -44,7 +50,14 @@ def load_settings(
         sources.environment(variables),
         sources.flags(overrides or {}),
     ]
-    return _validate(_Merged(layers))
+    if recorded:
+        layers.insert(0, Layer("recorded data", "name", {"input": dict(_OF_RECORDED_DATA)}))
+    merged = _Merged(layers)
+    if recorded:
+        merged.base = layers[1]
+        for section in _OF_THE_CLUSTER:
+            merged.tree.pop(section, None)
+    return _validate(merged)
 
 
 class _Merged:

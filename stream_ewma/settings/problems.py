@@ -15,7 +15,7 @@ from stream_ewma.settings.values import show
 _REQUIRED = {
     "input.topics": "write the topics to read: input: {topics: [sensor-readings]} in the settings"
     " file, or the flag --input.topics sensor-readings",
-    "smoothing": f"write one of {FACTOR_EXAMPLES} under it",
+    "smoothing": f"write one of {FACTOR_EXAMPLES} under it, or a flag as --smoothing.alpha 0.2",
 }
 
 

@@ -27,7 +27,21 @@ MAY_IMPORT = {
     "kafka": {BASE, "records", "engine", "settings"},
     "service": {BASE, "smoothing", "records", "payloads", "engine", "settings", "kafka"},
     "demo": {BASE, "records", "payloads", "settings", "kafka", "service"},
-    "cli": {BASE, "settings", "kafka", "service", "demo", "library"},
+    # Recorded data: the engine without Kafka, fed from files and configured as the service is.
+    "files": {
+        *(BASE, "smoothing", "records", "payloads", "engine", "settings"),
+        "service.config",
+    },
+    "cli": {
+        BASE,
+        "settings",
+        "kafka",
+        "service",
+        "demo",
+        "library",
+        "files",
+        "engine.dead_letters",
+    },
     "library": {BASE, "smoothing"},  # stream_ewma/__init__.py: what users of Python import
 }
 ONLY_HERE = {
@@ -35,6 +49,7 @@ ONLY_HERE = {
     "confluent_kafka": {"demo"},
     "psutil": {"demo"},
     "rich": {"demo"},
+    "pyarrow": {"files"},
     "numba": {BASE},
     "llvmlite": {BASE},
     "argparse": {"cli", "demo"},
@@ -52,7 +67,7 @@ FORBIDDEN_IN_PURE = {
 }
 CLOCK_CALLS = {"now", "utcnow", "today"}
 # Where an import may wait until a function runs, for an optional extra.
-DEFERRED_IMPORTS = {"cli.demo"}
+DEFERRED_IMPORTS = {"cli.demo", "files.parquet"}
 READS_ENVIRONMENT = {"jit", "settings.sources"}
 
 
@@ -250,6 +265,9 @@ def test_no_module_imports_itself_round_a_corner():
         (foreign_imports, "service.x", "from aiokafka.errors import KafkaError"),
         (foreign_imports, "records.x", "import numba"),
         (foreign_imports, "engine.x", "import yaml"),
+        (foreign_imports, "cli.x", "import pyarrow"),
+        (wrong_directions, "files.x", "from stream_ewma.service.app import run_service"),
+        (wrong_directions, "engine.x", "from stream_ewma.files.task import FileTask"),
         (impurities, "engine.x", "async def f(): pass"),
         (impurities, "engine.x", "import time"),
         (impurities, "records.x", "import logging"),

@@ -62,7 +62,10 @@ def test_help_begins_with_examples_and_names_every_command(command, argument: st
     assert printed.code == 0
     lines = printed.out.splitlines()
     assert lines[2].startswith("  stream-ewma demo ")
-    assert all(f"\n  {name} " in printed.out for name in ("run", "check", "topics", "demo"))
+    assert all(
+        f"\n  {name} " in printed.out
+        for name in ("run", "check", "topics", "smooth", "tune", "demo")
+    )
     assert max(map(len, lines)) <= 100
 
 
@@ -75,7 +78,7 @@ def test_no_command_shows_the_help_as_an_error(command):
 
 @pytest.mark.parametrize(
     ("name", "advice"),
-    [("chek", "write check"), ("--config", "write one of run, check, topics, demo")],
+    [("chek", "write check"), ("--config", "write one of run, check, topics, smooth, tune, demo")],
 )
 def test_an_unknown_command_is_told_with_the_nearest(command, name: str, advice: str):
     printed = command(name)

@@ -308,3 +308,27 @@ def _as_written(settings: Settings) -> dict[str, object]:
     tree["input"]["topics"] = ["readings"]
     tree["smoothing"]["alpha"] = settings.smoothing.alpha
     return {**tree, "worker_threads": settings.worker_threads}
+
+
+def test_for_recorded_data_nothing_is_asked_of_the_cluster():
+    values = {
+        "smoothing.alpha": 0.2,
+        "kafka.security_protocol": "SASL_SSL",
+        "delivery.commit_interval": "never",
+        "input.key": "id",
+    }
+
+    settings = load_settings(env={}, overrides=values, recorded=True)
+
+    assert settings.kafka.security_protocol == "PLAINTEXT"
+    assert (settings.input.key, settings.input.copartitioned) == ("id", True)
+
+
+def test_for_recorded_data_other_settings_are_still_checked():
+    with pytest.raises(SettingsError) as refused:
+        load_settings(env={}, overrides={"input.format": "jsn"}, recorded=True)
+
+    assert [line.split(": ")[1] for line in refused.value.problems] == [
+        "--input.format",
+        "smoothing",
+    ]

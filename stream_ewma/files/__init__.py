@@ -1,0 +1,1 @@
+"""Recorded data: files to records for the engine, and what it answers back to files."""
