@@ -36,7 +36,8 @@ def warm_up(config: TaskConfig) -> None:
     values = Spans.of(list(_VALUES) * 2)
     n = len(values)
     # Two lengths take both ways through the comparison of keys, the quote is to be escaped.
-    keys = Spans.of(([b"k", b"longer-than-a-word", b'"'] * n)[:n])
+    kinds: list[bytes | None] = [b"k", b"longer-than-a-word", b'"']
+    keys = Spans.of((kinds * n)[:n])
     nothing = Spans(as_bytes(b""), np.zeros(n, np.int32), np.zeros(n, np.int32))
     batches = encode(
         np.full(n, 1_767_225_600_000, np.int64),
