@@ -80,23 +80,6 @@ def word_at(source: Bytes, at: int) -> np.uint64:
     return word
 
 
-@inner_kernel
-def put_word(target: Bytes, at: int, word: np.uint64) -> None:
-    """Write the eight bytes of `word` at `at`, those beyond the end of the array left out.
-
-    Args:
-        target: uint8, contiguous, writeable.
-        at: not negative.
-        word: little-endian.
-    """
-    if at <= len(target) - WORD:
-        store_word(target, at, word)
-        return
-    for i in range(at, len(target)):
-        target[i] = np.uint8(word & np.uint64(0xFF))
-        word >>= np.uint64(8)
-
-
 @intrinsic
 def _emit_load(_context: Any, source: Any, at: Any) -> tuple[Any, Callable[..., Any]]:
     """Emit one unaligned eight-byte load."""

@@ -17,7 +17,14 @@ import numpy as np
 
 from stream_ewma.columns import Bytes, Float64, UInt64
 from stream_ewma.jit import inner_kernel
-from stream_ewma.words import WORD, signed, trailing_zeros, word_at
+from stream_ewma.words import (
+    WORD,
+    high_product,
+    leading_zeros,
+    signed,
+    trailing_zeros,
+    word_at,
+)
 
 MAX_DIGITS: Final = 19
 """Significant digits that fit an unsigned 64-bit integer."""
@@ -45,7 +52,6 @@ _EACH_30: Final = np.uint64(0x3030303030303030)
 _EACH_76: Final = np.uint64(0x7676767676767676)
 _EACH_80: Final = np.uint64(0x8080808080808080)
 _BYTES_0_AND_4: Final = np.uint64(0x000000FF000000FF)
-_LOW_HALF: Final = np.uint64(0xFFFFFFFF)
 _SHIFT_8: Final = np.uint64(8)
 _SHIFT_16: Final = np.uint64(16)
 _SHIFT_32: Final = np.uint64(32)
@@ -278,31 +284,6 @@ def _read_any(buffer: Bytes, at: int, end: int) -> tuple[int, np.uint64, int, in
 
 
 @inner_kernel
-def _full_product(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """Upper and lower half of the 128-bit product, by way of 32-bit halves."""
-    a_low = a & _LOW_HALF
-    a_high = a >> _SHIFT_32
-    b_low = b & _LOW_HALF
-    b_high = b >> _SHIFT_32
-    low = a_low * b_low
-    middle = a_high * b_low + (low >> _SHIFT_32)
-    cross = a_low * b_high + (middle & _LOW_HALF)
-    high = a_high * b_high + (middle >> _SHIFT_32) + (cross >> _SHIFT_32)
-    return high, (cross << _SHIFT_32) | (low & _LOW_HALF)
-
-
-@inner_kernel
-def _leading_zeros(word: np.uint64) -> int:
-    """Number of zero bits above the highest one bit of a word that is not zero."""
-    zeros = 0
-    for step in (32, 16, 8, 4, 2, 1):
-        if word >> np.uint64(64 - step) == np.uint64(0):
-            word <<= np.uint64(step)
-            zeros += step
-    return zeros
-
-
-@inner_kernel
 def _eisel_lemire(mantissa: np.uint64, exponent: int) -> tuple[float, bool]:
     """The double nearest to mantissa * 10^exponent, and whether it is certain.
 
@@ -310,12 +291,13 @@ def _eisel_lemire(mantissa: np.uint64, exponent: int) -> tuple[float, bool]:
         mantissa: not zero.
         exponent: within the table of powers of five.
     """
-    zeros = _leading_zeros(mantissa)
+    zeros = leading_zeros(mantissa)
     mantissa <<= np.uint64(zeros)
     row = exponent - _FIRST_POWER
-    high, low = _full_product(mantissa, _FIVES[row, 0])
+    high = high_product(mantissa, _FIVES[row, 0])
+    low = mantissa * _FIVES[row, 0]
     if high & np.uint64(0x1FF) == np.uint64(0x1FF):  # too few bits below the 55 that are used
-        carried, _ = _full_product(mantissa, _FIVES[row, 1])
+        carried = high_product(mantissa, _FIVES[row, 1])
         low += carried
         if low < carried:
             high += _ONE

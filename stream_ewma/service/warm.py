@@ -38,8 +38,9 @@ def warm_up(config: TaskConfig) -> None:
     """Run every kernel that `config` uses once, on a few records of each kind."""
     values = Spans.of(list(_VALUES) * 2)
     n = len(values)
-    # One key would do; two lengths take both ways through the comparison of keys.
-    keys = Spans.of([b"k", b"longer-than-a-word"] * (n // 2))
+    # Two lengths take both ways through the comparison of keys, the quote is to be escaped.
+    kinds: list[bytes | None] = [b"k", b"longer-than-a-word", b'"']
+    keys = Spans.of((kinds * n)[:n])
     nothing = Spans(as_bytes(b""), np.zeros(n, np.int32), np.zeros(n, np.int32))
     batches = encode(
         np.full(n, 1_767_225_600_000, np.int64),

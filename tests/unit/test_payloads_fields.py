@@ -246,5 +246,6 @@ def test_values_alike_are_read_alike_whatever_changes_between_them():
 
 def test_values_of_ever_other_layouts_and_of_many_scalars_are_read():
     values = [b'{"a":[%s],"value":%d}' % (b",".join([b"1"] * i), i) for i in range(100)]
-    readings = decoder("json", ReadingOptions()).decode(records_of([*values, values[99]]))
-    assert readings.numbers[0].x.tolist() == [*map(float, range(100)), 99.0]
+    data = [values[99], *values, values[99]]
+    readings = decoder("json", ReadingOptions()).decode(records_of(data))
+    assert readings.numbers[0].x.tolist() == [99.0, *map(float, range(100)), 99.0]

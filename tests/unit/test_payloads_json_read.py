@@ -79,6 +79,17 @@ def test_everyday_values_are_read_by_the_kernel_alone(no_library, value, options
     assert bits(np.array([number])) == bits(np.array([x]))
 
 
+@pytest.mark.parametrize("behind", [b"", b"5", b".5", b"e5", b"5" * 20, b'"', b" "])
+@pytest.mark.parametrize(
+    "value",
+    [b"7", b"21", b"21.5", b"-0.25", b"1234567", b"12345678", b"1767225600123", b"1.2345678"],
+)
+def test_a_number_ends_with_its_value(no_library, value, behind):
+    records = records_of([value] * 3, between=behind)
+    readings = decoder("json", ReadingOptions()).decode(records)
+    assert readings.numbers[0].x.tolist() == [float(value)] * 3
+
+
 @pytest.mark.parametrize(
     ("value", "status"),
     [

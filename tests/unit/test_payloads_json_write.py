@@ -1,6 +1,7 @@
 """JSON values of smoothed rows."""
 
 import numpy as np
+import orjson
 import pytest
 
 from stream_ewma.columns import Spans
@@ -90,6 +91,17 @@ def test_keys_are_escaped_where_they_must_be(key, text):
     assert first.startswith(start)
     assert last == first
     assert plain.startswith(b'{"key":"plain",')
+
+
+@pytest.mark.parametrize("length", range(26))
+def test_a_key_is_escaped_wherever_it_must_be(length):
+    keys = [b"a" * length]
+    for at in range(length):
+        for special in (b'"', b"\\", b"\x1f", b"\xff"):
+            keys += [b"a" * at + special + b"a" * (length - at - 1), b"a" * length]
+    for key, value in zip(keys, written(rows_of(keys)), strict=True):
+        text = orjson.dumps(key.decode(errors="replace"))
+        assert value.startswith(b'{"key":' + text + b',"timestamp"')
 
 
 def test_names_of_outputs_are_escaped():

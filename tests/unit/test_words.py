@@ -6,10 +6,12 @@ import pytest
 from stream_ewma.columns import as_bytes
 from stream_ewma.jit import kernel
 from stream_ewma.words import (
+    first_bytes,
     high_product,
     leading_zeros,
-    put_word,
+    load_word,
     signed,
+    store_word,
     trailing_zeros,
     word_at,
 )
@@ -18,6 +20,16 @@ from stream_ewma.words import (
 @kernel
 def zeros_of(word):
     return trailing_zeros(word)
+
+
+@kernel
+def store(target, at, word):
+    store_word(target, at, word)
+
+
+@kernel
+def load(source, at):
+    return load_word(source, at)
 
 
 @kernel
@@ -37,13 +49,21 @@ def test_a_word_has_zeros_beyond_the_end(at):
     assert int(word_at(as_bytes(data), at)) == expected
 
 
-@pytest.mark.parametrize("at", range(12))
-def test_a_word_is_written_as_far_as_there_is_room(at):
+@pytest.mark.parametrize("at", range(4))
+def test_a_word_is_loaded_and_stored_in_its_eight_bytes(at):
     target = np.full(11, 0xEE, np.uint8)
-    put_word(target, at, np.uint64(0x0807060504030201))
+    store(target, at, np.uint64(0x0807060504030201))
     expected = bytearray(b"\xee" * 11)
     expected[at : at + 8] = bytes(range(1, 9))
-    assert target.tobytes() == bytes(expected[:11])
+    assert target.tobytes() == bytes(expected)
+    assert load(target, at) == 0x0807060504030201
+
+
+@pytest.mark.parametrize(
+    ("count", "mask"), [(-8, 0), (0, 0), (1, 0xFF), (7, 2**56 - 1), (8, 2**64 - 1), (9, 2**64 - 1)]
+)
+def test_the_mask_of_the_first_bytes(count, mask):
+    assert int(first_bytes(count)) == mask
 
 
 @pytest.mark.parametrize("bit", [0, 1, 31, 32, 63])
