@@ -52,7 +52,7 @@ def published(make_job, messages: list[Message], **settings) -> tuple[list[bytes
     outputs = job.outputs(len(messages))
     service.stop()
     file = service.log_file.with_name("smooth.yaml")
-    file.write_text(yaml.safe_dump(job.settings))
+    file.write_text(yaml.safe_dump(job.settings, sort_keys=False))
     return [each.value for each in outputs], file
 
 
@@ -91,6 +91,47 @@ def test_weather_in_every_format_has_the_services_numbers(make_job, weather, tmp
     table = pq.read_table(tmp_path / "out.parquet")
     assert table["ewma"].to_pylist() == means
     assert table.column_names == ["city", "date", "temp", "ewma", "count"]
+
+
+MODES = {
+    "factors": {"fast": {"half_life": "6h"}, "slow": {"half_life": "168h"}},
+    "outputs": ["ewma", "std", "zscore", "trend", "limits", "fast-slow", "n_eff", "count"],
+    "limits": {"baseline": 100},
+    "outliers": {"deviations": 4},
+    "min_n_eff": 3,
+    "warm_up": "flag",
+    "stale_after": "3h",
+    "reset_daily": "06:00 America/Los_Angeles",
+}
+
+
+def test_every_mode_on_lines_has_the_services_bytes(make_job, weather, tmp_path):
+    """Every fifth hour of one city is left out, so that it falls silent again and again."""
+    rows = weather[(weather.city != "seattle") | (weather.index % 17 < 12)]
+    times = rows.date.to_numpy().astype("datetime64[ms]").astype(int).tolist()
+    sent = list(zip(rows.city, times, rows.temp.tolist(), strict=True))
+    job = make_job(settings={"smoothing": MODES})
+    job.produce(
+        [
+            Message(city.encode(), json.dumps({"value": x, "timestamp": time}).encode(), time)
+            for city, time, x in sent
+        ]
+    )
+    service = job.start()
+    job.wait_committed({0: len(sent)})
+    service.stop()
+    values = [each.value for each in job.cluster.read(job.output)]
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(yaml.safe_dump(job.settings, sort_keys=False))
+    (tmp_path / "temps.jsonl").write_text(
+        "".join(json.dumps({"key": c, "value": x, "timestamp": t}) + "\n" for c, t, x in sent)
+    )
+
+    lines = smooth(tmp_path, "temps.jsonl", "--config", str(settings))
+
+    assert lines == b"".join(value + b"\n" for value in values)
+    assert len(values) > len(sent)
+    assert sum(b'"stale":true' in value for value in values) == len(values) - len(sent)
 
 
 def test_lines_of_every_kind_have_the_services_bytes(make_job, tmp_path):
