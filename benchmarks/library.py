@@ -66,12 +66,12 @@ def contestants(keys: Any, x: Any) -> dict[str, Callable[[], Any]]:
     mean = pl.col("x").ewm_mean(alpha=ALPHA, adjust=False)
     return {
         "smooth, columns of numpy": lambda: smooth(x, keys, alpha=ALPHA)["ewma"],
-        "smooth, columns of polars": lambda: smooth(
-            of_polars["x"], of_polars["key"], alpha=ALPHA
-        )["ewma"],
-        "smooth, columns of pandas": lambda: smooth(
-            of_pandas["x"], of_pandas["key"], alpha=ALPHA
-        )["ewma"],
+        "smooth, columns of polars": lambda: smooth(of_polars["x"], of_polars["key"], alpha=ALPHA)[
+            "ewma"
+        ],
+        "smooth, columns of pandas": lambda: smooth(of_pandas["x"], of_pandas["key"], alpha=ALPHA)[
+            "ewma"
+        ],
         "polars `ewm_mean().over(key)`": lambda: of_polars.select(mean.over("key"))["x"],
         "pandas `groupby(key).ewm().mean()`": lambda: (
             of_pandas.groupby("key")["x"]

@@ -76,7 +76,10 @@ class Ewma:
     def _use(self, given: Given) -> None:
         """Begin anew with a factor; its block waits for the first time where there may be one."""
         chosen = only_one(given)
-        event = self._options.get("weighting", "event") == "event"
+        # Of the interval weightings, which have no room for weights, one is asked for by `adjust`.
+        event = self._options.get("weighting") in (None, "event") and not (
+            "half_life" in chosen and self._options.get("adjust") is False
+        )
         smoothing = Smoothing({UNNAMED: chosen}, (), self._options, weighted=event)
         spans = [chosen.get("half_life"), self._options.get("reset_after")]
         timed = [span_of("half_life", span) for span in spans if span is not None]

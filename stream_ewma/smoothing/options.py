@@ -1,5 +1,6 @@
 """What the public functions are told, as a plan: factors by name, options, names of outputs."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -272,6 +273,9 @@ def outputs_of(wanted: Sequence[str], names: Sequence[str], horizon: float) -> t
             found.append(Output(name, Quantity.DIFFERENCE, first, second))
         else:
             found.append(_of_one_factor(str(name), names, horizon))
+    for name, times in Counter(output.name for output in found).items():
+        if times > 1:
+            raise ValueError(f"outputs: {name} is there twice")
     return tuple(found)
 
 

@@ -50,8 +50,9 @@ def has_missing(x: NDArray[Any]) -> bool:
     """Whether a reading may count as missing: NaN, infinite, or too large for some outputs."""
     if x.dtype.kind != "f":
         return False
+    largest = np.float64(LARGEST_SQUARED)  # a Python float would become one of the column's width
     return not all(
-        (np.abs(x[start : start + ROWS_AT_ONCE]) <= LARGEST_SQUARED).all()
+        (np.abs(x[start : start + ROWS_AT_ONCE]) <= largest).all()
         for start in range(0, len(x), ROWS_AT_ONCE)
     )
 

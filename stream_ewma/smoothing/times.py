@@ -142,19 +142,18 @@ def number_of(time: Any) -> tuple[bool, int | float]:
         ValueError: it is missing.
         TypeError: it is not a time.
     """
-    is_date, number = True, _NOT_A_TIME
-    if isinstance(time, int | np.integer):
+    if isinstance(time, timedelta | np.timedelta64):  # numpy takes its own for integers
+        number = _nanoseconds(time)
+    elif isinstance(time, int | np.integer):
         return False, int(time)
-    if isinstance(time, float | np.floating):
+    elif isinstance(time, float | np.floating):
         if not isfinite(time):
             raise ValueError(f"t: write a finite time, not {time}")
         return False, float(time)
-    if isinstance(time, np.datetime64):
+    elif isinstance(time, np.datetime64):
         number = int(_checked(np.array([time]))[0])
-    elif isinstance(time, timedelta | np.timedelta64):
-        number = _nanoseconds(time)
     elif isinstance(time, datetime):
-        whole = getattr(time, "value", None)
+        whole = getattr(time, "value", None)  # pandas' own
         number = _nanoseconds(_since_epoch(time)) if whole is None else int(whole)
     elif isinstance(time, date):
         number = (time.toordinal() - _EPOCH.toordinal()) * _UNITS["d"]
@@ -162,7 +161,7 @@ def number_of(time: Any) -> tuple[bool, int | float]:
         raise TypeError(f"t: write a number or a date, not {time!r}")
     if number == _NOT_A_TIME:
         raise ValueError("t: write a time, not a missing one")
-    return is_date, number
+    return True, number
 
 
 def _since_epoch(time: datetime) -> timedelta:
