@@ -159,9 +159,9 @@ def _of_numbers(column: NDArray[Any]) -> tuple[Int32, Int64]:
 def _of_texts(column: NDArray[Any]) -> tuple[Int32, Int64]:
     """Text of fixed width: few bytes a character where that does, for the sake of the cache."""
     unit = np.dtype(np.uint32 if column.dtype.kind == "U" else np.uint8)
-    characters = column.view(unit.newbyteorder(column.dtype.byteorder)).reshape(len(column), -1)
+    width = column.dtype.itemsize // unit.itemsize
+    characters = column.view(unit.newbyteorder(column.dtype.byteorder)).reshape(-1, width)
     narrow = np.min_scalar_type(characters.max(initial=0))
-    width = characters.shape[1]
 
     def fill(start: int, words: UInt64) -> None:
         words.view(narrow)[:, :width] = characters[start : start + len(words)]
