@@ -7,7 +7,7 @@ from typing import Final
 
 from stream_ewma.columns import Int64
 from stream_ewma.smoothing.joining import row_from_bytes, row_to_bytes
-from stream_ewma.smoothing.layout import COUNT, NOWHERE, Places
+from stream_ewma.smoothing.layout import Places
 from stream_ewma.smoothing.plan import Plan, Row
 from stream_ewma.smoothing.times import Scale
 
@@ -21,19 +21,17 @@ _LARGEST_REFERENCE: Final = 1 << 62
 
 
 def rescaled(places: Places, words: Int64, by: int) -> Row:
-    """A copy of a row of one factor whose ticks are 2^by times as many; as merges need it."""
+    """A copy of a row of one factor, with a line, in ticks 2^by times as many; for merges."""
     row = Row.empty(len(words))
     row.words[:] = words
-    if row.words[COUNT] > 0:
-        reference = int(row.words[places.reference])
-        # To the nearest tick where ticks become fewer.
-        row.words[places.reference] = (
-            reference << by if by >= 0 else (reference + (1 << (-by - 1))) >> -by
-        )
-        if places.line != NOWHERE:
-            line = places.first_factor + places.line
-            for word, power in ((line, by), (line + 1, 2 * by), (line + 2, by)):
-                row.numbers[word] = ldexp(float(row.numbers[word]), power)
+    reference = int(words[places.reference])
+    # To the nearest tick where ticks become longer.
+    row.words[places.reference] = (
+        reference << by if by >= 0 else (reference + (1 << (-by - 1))) >> -by
+    )
+    line = places.first_factor + places.line
+    for word, power in ((line, by), (line + 1, 2 * by), (line + 2, by)):
+        row.numbers[word] = ldexp(float(row.numbers[word]), power)
     return row
 
 

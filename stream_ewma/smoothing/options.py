@@ -267,7 +267,7 @@ def outputs_of(wanted: Sequence[str], names: Sequence[str], horizon: float) -> t
             places = range(1 if quantity.per_key else len(names))
             for k in places:
                 column = name if single or quantity.per_key else f"{name}_{names[k]}"
-                found.append(Output(column, quantity, k, horizon=horizon))
+                found.append(_output(column, quantity, k, horizon))
         elif len(difference) == 2 and all(each in names for each in difference):
             first, second = (list(names).index(each) for each in difference)
             found.append(Output(name, Quantity.DIFFERENCE, first, second))
@@ -279,10 +279,14 @@ def outputs_of(wanted: Sequence[str], names: Sequence[str], horizon: float) -> t
     return tuple(found)
 
 
+def _output(name: str, quantity: Quantity, factor: int, horizon: float) -> Output:
+    return Output(name, quantity, factor, horizon=horizon if quantity is Quantity.FORECAST else 0.0)
+
+
 def _of_one_factor(name: str, names: Sequence[str], horizon: float) -> Output:
     for k, factor in enumerate(names):
         quantity = name.removesuffix(f"_{factor}")
         if quantity != name and quantity in list(Quantity) and not Quantity(quantity).per_key:
-            return Output(name, Quantity(quantity), k, horizon=horizon)
+            return _output(name, Quantity(quantity), k, horizon)
     choices = [each.value for each in Quantity if each is not Quantity.DIFFERENCE]
     raise ValueError(f"outputs: there is no {name!r}{_closest(name, choices)}")

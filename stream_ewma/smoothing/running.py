@@ -41,9 +41,7 @@ class Readings:
 
 def columns_for(outputs: tuple[Output, ...]) -> tuple[Output, ...]:
     """What to fold for `outputs`: mean and count are quicker as a pair."""
-    wanted = {(output.quantity, output.factor) for output in outputs}
-    pair = {(Quantity.EWMA, 0), (Quantity.COUNT, 0)}
-    return DEFAULT_OUTPUTS if wanted <= pair else outputs
+    return DEFAULT_OUTPUTS if set(outputs) <= set(DEFAULT_OUTPUTS) else outputs
 
 
 def has_missing(x: NDArray[Any]) -> bool:
@@ -67,7 +65,6 @@ def run(plan: Plan, outputs: tuple[Output, ...], readings: Readings) -> Table:
     state = KeyedState(plan.places)
     state.grow(len(readings.sets))
     state.assign(np.arange(len(readings.sets)), readings.sets)
-    names = {output: _name_in(plan, output) for output in outputs}
     result: Table = {output.name: np.empty(n, _dtype(output)) for output in outputs}
     x, no_times = np.empty(min(n, ROWS_AT_ONCE)), np.zeros(min(n, ROWS_AT_ONCE), np.int64)
     for start in range(0, n, ROWS_AT_ONCE):
@@ -87,14 +84,8 @@ def run(plan: Plan, outputs: tuple[Output, ...], readings: Readings) -> Table:
         if expects_order(plan.mode):
             _check_order(plan, folded.outcome == _LATE, start)
         for output in outputs:
-            result[output.name][rows] = folded.columns[names[output]]
+            result[output.name][rows] = folded.columns[output.name]
     return result
-
-
-def _name_in(plan: Plan, output: Output) -> str:
-    if output in plan.outputs:
-        return output.name
-    return next(each.name for each in plan.outputs if each.quantity is output.quantity)
 
 
 def _dtype(output: Output) -> type[Any]:

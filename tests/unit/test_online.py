@@ -2,6 +2,7 @@
 
 import copy
 import datetime as dt
+import itertools
 import math
 import pickle
 
@@ -247,15 +248,15 @@ class TestMerge:
         assert parts[0].count == np.sum(shard == 0)
 
     def test_ticks_of_different_length_meet(self):
-        first, later = [0.0, 3.0], [1e9, 1e9 + 4]
-        for order in (1, -1):
+        for order, start in itertools.product((1, -1), (1e9, 2.8e8)):
+            first, later = [0.0, 3.0], [start, start + 4]
             a, b = [fed(Ewma(half_life=2.0), [1.0, 5.0], times) for times in (first, later)][
                 ::order
             ]
             merged = a.merge(b)
             assert merged.count == 4
             assert merged.mean == pytest.approx(fed(Ewma(half_life=2.0), [1.0, 5], later).mean)
-            merged.update(9.0, 1e9 + 8)
+            merged.update(9.0, start + 8)
             assert merged.count == 5
         near, far = ([1.0, 5.0], [2.0, 6.5]), ([3.0], [1e7])
         merged = fed(Ewma(half_life=1e5), *near).merge(fed(Ewma(half_life=1e5), *far))

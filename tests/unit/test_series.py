@@ -35,7 +35,8 @@ def test_the_bias_corrected_mean_is_pandas_default():
 
 
 def test_readings_weigh_by_age_where_there_are_times():
-    same(ewma([10, 20], half_life=1.0, times=[0, 1]), [10, (10 / 2 + 20) / 1.5])
+    for times in ([0, 1], np.array([0, 1], object), np.array([0, 1.0], np.float32)):
+        same(ewma([10, 20], half_life=1.0, times=times), [10, (10 / 2 + 20) / 1.5])
 
 
 def test_late_readings_are_merged_exactly():
@@ -155,6 +156,21 @@ class TestPandas:
 
     def test_an_index_gives_an_array(self):
         assert isinstance(ewma(pd.Index([1.0, 2.0]), alpha=0.5), np.ndarray)
+
+    def test_times_may_have_zones(self):
+        utc = pd.Series(pd.to_datetime(["2026-03-29 00:30", "2026-03-29 01:30"], utc=True))
+        expected = pytest.approx([10, (10 / 2 + 20) / 1.5])
+
+        for times in (
+            utc,
+            utc.dt.tz_convert("Europe/Berlin"),
+            pd.Index(utc),
+            utc.dt.tz_localize(None),
+        ):
+            assert ewma([10, 20], half_life="1h", times=times).tolist() == expected
+        assert ewma([10, 20], half_life=3600, times=pl.Series([0, 3600])).tolist() == expected
+        zoned = pl.Series(utc.dt.tz_convert("Asia/Tokyo"))
+        assert ewma([10, 20], half_life="1h", times=zoned).tolist() == expected
 
     def test_columns_come_back_as_a_frame_with_the_index(self):
         x = pd.Series([1.0, 2.0, 3.0], index=list("xyz"))
