@@ -1,5 +1,6 @@
 """A single series' state between scales of time, and as bytes."""
 
+from dataclasses import fields, is_dataclass
 from hashlib import sha256
 from math import ldexp
 from struct import Struct
@@ -7,7 +8,7 @@ from typing import Final
 
 from stream_ewma.columns import Int64
 from stream_ewma.smoothing.joining import row_from_bytes, row_to_bytes
-from stream_ewma.smoothing.layout import Places
+from stream_ewma.smoothing.layout import NOWHERE, Places
 from stream_ewma.smoothing.plan import Plan, Row
 from stream_ewma.smoothing.times import Scale
 
@@ -21,17 +22,22 @@ _LARGEST_REFERENCE: Final = 1 << 62
 
 
 def rescaled(places: Places, words: Int64, by: int) -> Row:
-    """A copy of a row of one factor, with a line, in ticks 2^by times as many; for merges."""
+    """A copy of a row of one factor, with 2^by ticks for each; to the nearest if they are fewer."""
     row = Row.empty(len(words))
     row.words[:] = words
-    reference = int(words[places.reference])
-    # To the nearest tick where ticks become longer.
-    row.words[places.reference] = (
-        reference << by if by >= 0 else (reference + (1 << (-by - 1))) >> -by
-    )
+    times = [places.reference]
+    if places.held != NOWHERE:
+        held = int(words[places.held])
+        times.extend(range(places.held + 1, places.held + 1 + 2 * held, 2))
+    for place in times:
+        time = int(words[place])
+        row.words[place] = time << by if by >= 0 else (time + (1 << (-by - 1))) >> -by
     line = places.first_factor + places.line
-    for word, power in ((line, by), (line + 1, 2 * by), (line + 2, by)):
-        row.numbers[word] = ldexp(float(row.numbers[word]), power)
+    powers = {line: by, line + 1: 2 * by, line + 2: by}
+    if places.holt != NOWHERE:
+        powers[places.first_factor + places.holt + 1] = -by
+    for place, power in powers.items():
+        row.numbers[place] = ldexp(float(row.numbers[place]), power)
     return row
 
 
@@ -44,8 +50,22 @@ def meeting_shift(places: Places, first: tuple[Int64, int], second: tuple[Int64,
     return finer
 
 
+def _described(value: object) -> str:
+    """Settings as text, without those that have their default: new ones change no old text."""
+    if isinstance(value, tuple):
+        return f"({', '.join(_described(each) for each in value)})"
+    if not is_dataclass(value):
+        return repr(value)
+    given = [
+        f"{field.name}={_described(getattr(value, field.name))}"
+        for field in fields(value)
+        if getattr(value, field.name) != field.default
+    ]
+    return f"{type(value).__name__}({', '.join(given)})"
+
+
 def _fingerprint(plan: Plan) -> bytes:
-    return sha256(repr((plan.sets, plan.mode)).encode()).digest()[:16]
+    return sha256(_described((plan.sets, plan.mode)).encode()).digest()[:16]
 
 
 def state_to_bytes(plan: Plan, scale: Scale | None, words: Int64) -> bytes:

@@ -24,7 +24,8 @@ _COLUMNS: Final = (
     *(Quantity.WEIGHT_SUM, Quantity.SLOPE, Quantity.LEVEL, Quantity.FORECAST, Quantity.LAG),
 )
 _EWMA, _, _VARIANCE, _STD, _N_EFF, _, _SLOPE, _LEVEL, _FORECAST, _ = range(len(_COLUMNS))
-_AT_LAST: Final = -(1 << 63)
+_ENDS: Final = 1 << 63
+_AT_LAST: Final = -_ENDS
 """No reading is earlier: results are read at the time of the last one."""
 
 
@@ -108,6 +109,13 @@ class Ewma:
             raise ValueError(f"t: {what}, and only half_life and reset_after measure time")
         return self._scale.tick(t)
 
+    def _move(self, block: Block, before: Scale, after: Scale) -> Block:
+        """Go over to longer or shorter ticks."""
+        row = carrying.rescaled(block.plan.places, block.row, after.shift - before.shift)
+        self._scale, self._block = after, Block(_plan(self._smoothing, after))
+        self._block.put(row.words)
+        return self._block
+
     def update(self, x: float | None, t: Any = None, weight: float = 1.0) -> float:
         """Absorb a reading; answers the mean after it.
 
@@ -125,7 +133,13 @@ class Ewma:
                 than the last where that cannot be merged; the weight is not greater than 0.
         """
         block = self._block or self._begin(t)
-        tick = 0 if t is None and self._scale is None else self._tick(t)
+        tick = 0
+        if t is not None or self._scale is not None:
+            tick = self._tick(t)
+            if not -_ENDS < tick < _ENDS and self._scale is not None:
+                # So far from the first time that ticks as short as its do not reach there.
+                block = self._move(block, self._scale, self._scale.reaching(tick))
+                tick = self._tick(t)
         if weight != 1.0 and not (0.0 < weight < inf and self._smoothing.weighted):
             raise ValueError(f"weight: write a number greater than 0, with event weights: {weight}")
         words = block.words
@@ -158,7 +172,9 @@ class Ewma:
 
         It moves only with `weighting="interval_prev"`, where the last reading stands until then.
         """
-        return nan if self._block is None else self._look(_EWMA, self._tick(t))
+        if self._block is None:
+            return nan
+        return self._look(_EWMA, max(_AT_LAST, min(self._tick(t), _ENDS - 1)))
 
     @property
     def mean(self) -> float:
@@ -233,24 +249,20 @@ class Ewma:
             raise ValueError(f"merge: {other!r} has other parameters than {self!r}")
         if self._block is None:
             self._scale, self._block = scale, Block(theirs.plan)
-        block = self._block
+        block, mine = self._block, self._scale
         row = theirs.row
-        if self._scale is not None and scale is not None and self._scale.shift != scale.shift:
-            places, mine = block.plan.places, self._scale.shift
-            shift = carrying.meeting_shift(places, (block.row, mine), (row, scale.shift))
+        if mine is None or scale is None:
+            if mine is not scale:
+                raise ValueError(f"merge: only one of {other!r} and {self!r} measures time")
+        elif mine.shift != scale.shift:
+            places = block.plan.places
+            shift = carrying.meeting_shift(places, (block.row, mine.shift), (row, scale.shift))
             row = carrying.rescaled(places, row, shift - scale.shift).words
-            block = self._moved(carrying.rescaled(places, block.row, shift - mine).words, shift)
+            block = self._move(block, mine, Scale(is_date=False, shift=shift))
         into = _row(block.row)
         joining.merge(block.plan, into, _row(row))
         block.put(into.words)
         return self
-
-    def _moved(self, words: Int64, shift: int) -> Block:
-        """The block with finer or coarser ticks."""
-        self._scale = Scale(is_date=False, shift=shift)
-        self._block = Block(_plan(self._smoothing, self._scale))
-        self._block.put(words)
-        return self._block
 
     def change(self, **factor: Unpack[Parameters]) -> bool:
         """Go on with another factor; answers whether the readings so far still count.

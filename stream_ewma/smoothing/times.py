@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from math import floor, frexp, isfinite, ldexp
+from math import floor, frexp, inf, isfinite, ldexp
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -23,7 +23,10 @@ NANOSECONDS: Final = 1_000_000_000
 _REACH_BITS: Final = 61
 _HALF_LIVES_BITS: Final = 26
 _MOST_HALF_LIFE: Final = 2.0**100
-_ENDS: Final = 1 << 63
+_TICK_BITS: Final = 63
+_ENDS: Final = 1 << _TICK_BITS
+_LONGEST: Final = 2.0**62
+_FINEST: Final = 1000
 _NOT_A_TIME: Final = -_ENDS
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS: Final = {
@@ -106,14 +109,17 @@ class Scale(NamedTuple):
             wanted = "a duration such as '30s'" if self.is_date else "a number, in their unit"
             kind = "dates" if self.is_date else "numbers"
             raise ValueError(f"{name}: times are {kind}; write {wanted}, not {value!r}")
-        return float(span) if self.is_date else ldexp(span, self.shift)
+        try:
+            return float(span) if self.is_date else ldexp(span, self.shift)
+        except OverflowError:
+            return inf
 
     def whole_ticks(self, name: str, value: object) -> int:
         """As `ticks_of_span`, for comparing spans of whole ticks with: rounded down."""
-        return floor(self.ticks_of_span(name, value))
+        return floor(min(self.ticks_of_span(name, value), _LONGEST))
 
     def tick(self, time: Any) -> int:
-        """The ticks of one time.
+        """The ticks of one time: as many as there are, which may be too many for 64 bits.
 
         Raises:
             ValueError: it is missing, of another kind than before, or out of range.
@@ -121,15 +127,15 @@ class Scale(NamedTuple):
         is_date, number = number_of(time)
         if is_date != self.is_date:
             raise ValueError(f"t: write a {'date' if self.is_date else 'number'}, not {time!r}")
+        if abs(number) >= _ENDS:
+            raise ValueError(f"t: write a time below 2^63 in size, not {time!r}")
         if isinstance(number, int):
-            ticks = number << self.shift
-        else:
-            # Python rounds halves to even, as numpy does. Too large for a double: out of range.
-            ticks = round(ldexp(number, self.shift)) if abs(number) < 2.0**64 else _ENDS
-        if not -_ENDS < ticks < _ENDS:
-            reach = ldexp(1.0, 63 - self.shift)
-            raise ValueError(f"t: after the first time, write at most {reach:g}, not {time!r}")
-        return ticks
+            return number << self.shift
+        return round(ldexp(number, self.shift))  # halves to even, as numpy rounds them
+
+    def reaching(self, ticks: int) -> "Scale":
+        """This scale, or one with ticks long enough for a time that is so many of these."""
+        return Scale(self.is_date, self.shift - max(0, ticks.bit_length() - _TICK_BITS))
 
 
 DATES: Final = Scale(is_date=True, shift=0)
@@ -172,11 +178,12 @@ def _since_epoch(time: datetime) -> timedelta:
 def shift_for(first: float, shortest: float) -> int:
     """How fine the ticks are: by the first time seen, and the shortest span of the settings.
 
-    Four times as far as the first time, and 2^28 half lives, are in reach; a tick is at most
-    2^-34 half lives, unless that is finer than a double at the first time.
+    Four times as far as the first time, and 2^28 half lives, are in reach; beyond, ticks become
+    longer (`Scale.reaching`). A tick is at most 2^-34 half lives, or what tells doubles apart at
+    four times the first time.
     """
     reach = max(abs(first), min(shortest, _MOST_HALF_LIFE) * 2.0**_HALF_LIVES_BITS)
-    return max(0, _REACH_BITS - frexp(reach)[1])
+    return max(0, min(_REACH_BITS - frexp(reach)[1], _FINEST))
 
 
 def scale_for(time: Any, shortest: object) -> Scale:
@@ -218,7 +225,7 @@ class Times(NamedTuple):
         if self.is_date or len(self.raw) == 0:
             return Scale(self.is_date, 0)
         furthest = max(abs(float(self.raw.min())), abs(float(self.raw.max())))
-        room = 62 - frexp(furthest)[1]
+        room = _TICK_BITS - frexp(furthest)[1]
         return Scale(False, max(0, min(shift_for(float(self.raw[0]), shortest), room)))
 
     def reader(self, scale: Scale) -> Callable[[slice], Int64]:
@@ -264,8 +271,8 @@ def _numbers(array: NDArray[Any]) -> NDArray[Any]:
         if not np.isfinite(found).all():
             row = int(np.isfinite(found).argmin())
             raise ValueError(f"times: row {row} has none; every reading needs one")
-        if (np.abs(found) >= 2.0**62).any():
-            raise ValueError("times: write numbers below 2^62 in size")
+        if (np.abs(found) >= _ENDS).any():
+            raise ValueError("times: write numbers below 2^63 in size")
         return found
     if array.dtype == np.uint64 and (array >= _ENDS).any():
         raise ValueError("times: write numbers below 2^63")

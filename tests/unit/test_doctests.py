@@ -21,4 +21,4 @@ def test_the_public_functions_show_what_they_do(name):
 
 
 def test_the_library_is_these_names():
-    assert sorted(stream_ewma.__all__) == ["Ewma", "__version__", "ewma", "smooth"]
+    assert sorted(stream_ewma.__all__) == ["Ewma", "Options", "__version__", "ewma", "smooth"]

@@ -166,6 +166,30 @@ class TestTimes:
         series = fed(Ewma(half_life=1.0), [10.0, 20.0], [0, 0.25])
         assert series.mean == ewma([10.0, 20.0], half_life=1000, times=[0, 250])[-1]
 
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {},
+            {"trend": {"method": "holt", "beta_half_life": 2.0}, "late": "drop"},
+            {"weighting": "interval_prev", "reorder": 3},
+            {"reset_after": 2.0**54},
+        ],
+    )
+    def test_a_time_far_from_the_first_is_reached_with_longer_ticks(self, options):
+        x = [1.0, 4.0, 2.0, 8.0, 3.0]
+        given = {"half_life": 2.0**20, **options}
+        for far in (2**52, 2.0**55, 2**62 + 2**61):
+            times = [0, 2**18, 2**19, far, far + 2**19]
+            outputs = ["ewma", "slope"]
+
+            series = fed(Ewma(**given), x, times)
+            columns = smooth(x, None, times, outputs=outputs, **given)
+
+            assert [series.mean, series.slope] == pytest.approx(
+                [columns[name][-1] for name in outputs], rel=1e-9
+            )
+            assert math.isfinite(series.at(2**62))
+
     def test_nanoseconds_since_1970_are_exact(self):
         start = 1_767_225_600_000_000_001
         series = fed(Ewma(half_life=2), [10, 20], [start, start + 2])
@@ -193,8 +217,8 @@ class TestTimes:
         [
             (None, "t: a time comes with every reading or with none"),
             (dt.date(2020, 1, 1), "t: write a number, not"),
-            (2**40, "t: after the first time, write at most 5.36871e.08, not"),
-            (-1e300, "t: after the first time, write at most"),
+            (2**63, r"t: write a time below 2\^63 in size, not 9223372036854775808"),
+            (-1e300, r"t: write a time below 2\^63 in size, not -1e\+300"),
         ],
     )
     def test_what_is_wrong_with_a_later_time_is_said(self, t, message):
@@ -263,6 +287,14 @@ class TestMerge:
         whole = fed(Ewma(half_life=1e5), [1.0, 5.0, 3.0], [2.0, 6.5, 1e7])
         assert merged.slope == pytest.approx(whole.slope, rel=1e-9)
 
+    def test_readings_and_time_do_not_mix(self):
+        counted, timed = fed(Ewma(half_life=7), [1, 2]), fed(Ewma(half_life=7), [1, 2], [0, 1])
+        for one, other in ((counted, timed), (timed, counted)):
+            before = one.to_bytes()
+            with pytest.raises(ValueError, match=r"merge: only one of .* measures time"):
+                one.merge(other)
+            assert one.to_bytes() == before
+
     def test_an_object_without_readings_adds_nothing(self):
         series = fed(Ewma(half_life=7.0), [1, 2], [0, 1])
         before = series.to_bytes()
@@ -275,11 +307,14 @@ class TestMerge:
             ({"half_life": 7.0}, {"half_life": 8.0}, "merge: .*8.0.* has other parameters than"),
             ({"half_life": 7.0}, {"half_life": 7.0, "min_periods": 3}, "has other parameters"),
             ({"alpha": 0.5}, {"alpha": 0.5}, "merge: on the count clock"),
+            ({"half_life": 7}, {"alpha": 0.5}, "other parameters"),
         ],
     )
     def test_what_cannot_be_merged_is_said(self, one, other, message):
-        times = [0, 1] if "half_life" in one else None
-        a, b = (fed(Ewma(**given), [1, 2], times) for given in (one, other))
+        a, b = (
+            fed(Ewma(**given), [1, 2], [0, 1] if "half_life" in given else None)
+            for given in (one, other)
+        )
         with pytest.raises(ValueError, match=message):
             a.merge(b)
 

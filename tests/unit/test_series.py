@@ -318,6 +318,14 @@ class TestOptions:
         counted = smooth([1, 2, 3], None, [0, 1, 9], alpha=0.5, reset_after=4.5)
         same(counted["ewma"], [1, 1.5, 3])
 
+    def test_spans_of_every_size_do(self):
+        times = [0.0, 1.0]
+        same(smooth([1, 2], None, times, half_life=1, reset_after=1e308)["ewma"], [1, 2.5 / 1.5])
+        same(ewma([1, 2], half_life=1e308, times=times), [1, 1.5])
+        same(ewma([1, 2], half_life=1e-308, times=times), [1, 2])
+        with pytest.raises(ValueError, match=r"half_life: write a number .* not inf"):
+            smooth([1], None, [0], factors={"a": {"half_life": 1}, "b": {"half_life": 1e308}})
+
     def test_late_readings_may_be_left_out(self):
         times = np.array([10, 60, 20, 50], "M8[s]")
 
