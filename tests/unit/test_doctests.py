@@ -6,6 +6,7 @@ import importlib
 import pytest
 
 import stream_ewma
+from stream_ewma.smoothing import series
 
 
 @pytest.mark.parametrize("name", ["ewma", "smooth", "Ewma"])
@@ -22,3 +23,7 @@ def test_the_public_functions_show_what_they_do(name):
 
 def test_the_library_is_these_names():
     assert sorted(stream_ewma.__all__) == ["Ewma", "Options", "__version__", "ewma", "smooth"]
+    assert dir(stream_ewma) == sorted(stream_ewma.__all__)
+    assert stream_ewma.ewma is series.ewma
+    with pytest.raises(AttributeError, match="module 'stream_ewma' has no attribute 'emwa'"):
+        stream_ewma.emwa  # noqa: B018

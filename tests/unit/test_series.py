@@ -447,7 +447,10 @@ def test_what_is_no_number_no_time_and_no_option_is_said():
 
 def test_importing_the_library_brings_neither_the_service_nor_kafka_nor_pandas():
     foreign = ("aiokafka", "pydantic", "pandas", "polars", "asyncio", "stream_ewma.service")
-    code = f"import sys, stream_ewma; print([m for m in {foreign} if m in sys.modules])"
+    code = (
+        "import sys; from stream_ewma import Ewma, ewma, smooth;"
+        f"print([m for m in {foreign} if m in sys.modules])"
+    )
 
     found = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT)
 
