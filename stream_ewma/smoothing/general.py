@@ -127,7 +127,7 @@ def _absorb_earliest(state: Row, program: Program, used: int) -> bool:
 
 
 @inner_kernel
-def _absorb_held(state: Row, program: Program, used: int) -> bool:
+def absorb_held(state: Row, program: Program, used: int) -> bool:
     """Absorb all that is held back: for a look at the results, on a copy of the row."""
     if program.places.held < 0:
         return True
@@ -239,7 +239,7 @@ def fold_rows(  # noqa: C901, PLR0912  one pass over all that can happen to a ro
         elif program.terms.ages:
             age_weights(trial, program, used)
         _copy(replay.words, 0, trial.words, 0, width)
-        if result == _EMITTED and not _absorb_held(replay, program, used):
+        if result == _EMITTED and not absorb_held(replay, program, used):
             result = _NOT_FINITE
         if result == _EMITTED:
             if replay.words[COUNT] == 0 or action > _HOLD:

@@ -55,32 +55,25 @@ def _ln_2_parts() -> tuple[float, float]:
         return first, float(ln_2 - Decimal(first))
 
 
-def _fractions() -> tuple[Float64, Float64]:
-    """2^(-j/128 - 64) for j = 0..127 as a sum of two doubles, leading part first."""
-    leading, trailing = np.empty(_STEPS), np.empty(_STEPS)
-    with localcontext(Context(prec=60)):
-        for j in range(_STEPS):
-            exact = Decimal(2) ** (Decimal(-j) / _STEPS - _GUARD)
-            leading[j] = float(exact)
-            trailing[j] = float(exact - Decimal(float(leading[j])))
-    return leading, trailing
+def _in_two_parts(numbers: list[Decimal]) -> tuple[Float64, Float64]:
+    """Each as a sum of two doubles, leading part first."""
+    leading = [float(exact) for exact in numbers]
+    trailing = [float(exact - Decimal(part)) for exact, part in zip(numbers, leading, strict=True)]
+    return np.array(leading), np.array(trailing)
 
 
-def _complements() -> tuple[Float64, Float64]:
-    """1 - 2^(-j/128) for j = 0..127 as a sum of two doubles, leading part first."""
-    leading, trailing = np.empty(_STEPS), np.empty(_STEPS)
+def _tables() -> tuple[tuple[Float64, Float64], tuple[Float64, Float64]]:
+    """2^(-j/128 - 64) and 1 - 2^(-j/128) for j = 0..127, each in two parts."""
     with localcontext(Context(prec=60)):
-        for j in range(_STEPS):
-            exact = 1 - Decimal(2) ** (Decimal(-j) / _STEPS)
-            leading[j] = float(exact)
-            trailing[j] = float(exact - Decimal(float(leading[j])))
-    return leading, trailing
+        step = Decimal(2) ** (Decimal(-1) / _STEPS)
+        powers = [step**j for j in range(_STEPS)]  # whole powers are quick: this runs at import
+        guarded = [power / 2**_GUARD for power in powers]
+        return _in_two_parts(guarded), _in_two_parts([1 - power for power in powers])
 
 
 _C1, _C2, _C3, _C4, _C5, _C6, _C7, _C8 = _series()
 _LN_2_FIRST, _LN_2_REST = _ln_2_parts()
-_LEADING, _TRAILING = _fractions()
-_COMPLEMENT_LEADING, _COMPLEMENT_TRAILING = _complements()
+(_LEADING, _TRAILING), (_COMPLEMENT_LEADING, _COMPLEMENT_TRAILING) = _tables()
 _UNGUARD: Final = 2.0**_GUARD
 _POWERS: Final[Float64] = np.array([ldexp(1.0, _GUARD - n) for n in range(int(_LARGEST) + 1)])
 

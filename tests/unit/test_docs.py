@@ -1,5 +1,6 @@
 """What the documents say is what the code does."""
 
+import doctest
 import re
 import shlex
 from pathlib import Path
@@ -46,3 +47,16 @@ def test_the_settings_that_the_readme_names_exist():
                            r"|log)\.[a-z_]+)`", text))  # fmt: skip
 
     assert named <= settings().keys()
+
+
+def test_the_readmes_python_gives_what_it_says():
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    assert blocks
+    names: dict[str, object] = {}
+
+    for number, block in enumerate(blocks):
+        example = doctest.DocTestParser().get_doctest(block, names, f"block {number}", None, None)
+        runner = doctest.DocTestRunner()
+        assert example.examples
+        assert runner.run(example, clear_globs=False).failed == 0
+        names |= example.globs
