@@ -89,7 +89,8 @@ class Reads(NamedTuple):
         factor: int64, place of the factor in the key's set.
         minus: int64, place of the factor that a difference subtracts.
         horizon: float64, of a forecast.
-        scale: float64, what the quantity is multiplied by: slopes and lags have units of their own.
+        scale: float64, what the quantity is multiplied by in event time: slopes and lags have units
+            of their own.
     """
 
     code: Int64
@@ -129,6 +130,13 @@ class Row(NamedTuple):
 LARGEST_SQUARED: Final = 1e150
 """With a variance, larger readings are refused: their squares would overflow."""
 
+LARGEST_KEPT: Final = 2.0**1022
+"""Where a reading waits for the next one to be absorbed, larger ones are refused: the difference
+of two would overflow, and the state would never get rid of the one that waits."""
+
+LARGEST_WEIGHT: Final = 1e150
+"""Larger weights are refused: their sum could overflow."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -139,7 +147,7 @@ class Plan:
         mode: what all keys have in common.
         outputs: the columns of results, in order.
         time_unit: ticks of the readings' times in the unit of slopes and lags (1000 for
-            milliseconds and seconds).
+            milliseconds and seconds); on the count clock their unit is one reading.
 
     Raises:
         ValueError: they do not fit; the message begins with the setting's name.
@@ -164,12 +172,14 @@ class Plan:
             count_clock=Clock.COUNT in clocks,
         )
         places = places_of(self.mode, need, len(self.sets[0]))
-        time_unit = self.time_unit if clocks == {Clock.EVENT_TIME} else 1.0
+        terms = _terms(len(self.sets[0]), self.mode, squares=need.spread or need.line)
+        if terms.has_target and abs(terms.target) > terms.most:
+            raise ValueError(f"seed.value: write a number of at most {terms.most:g}")
         program = Program(
             places,
-            _terms(len(self.sets[0]), self.mode, spread=need.spread),
+            terms,
             _tables(self.sets, self.mode),
-            _reads(self.outputs, time_unit),
+            _reads(self.outputs, self.time_unit),
         )
         derived = {"program": program, "is_plain": self._is_plain(places)}
         for name, value in derived.items():
@@ -255,7 +265,7 @@ def _number(value: float | None) -> float:
     return nan if value is None else float(value)
 
 
-def _terms(factors: int, mode: Mode, *, spread: bool) -> Terms:
+def _terms(factors: int, mode: Mode, *, squares: bool) -> Terms:
     seed, limits, emission = mode.seed, mode.limits, mode.emission
     outliers = mode.outliers
     return Terms(
@@ -287,9 +297,15 @@ def _terms(factors: int, mode: Mode, *, spread: bool) -> Terms:
         baseline=0 if limits is None else int(limits.baseline or 0),
         emit_interval=_span(None if emission is None else emission.interval),
         emit_change=_number(None if emission is None else emission.change),
-        most=LARGEST_SQUARED if spread or (limits is not None and limits.baseline) else inf,
+        most=_most(mode, squares=squares),
         biased=mode.biased,
     )
+
+
+def _most(mode: Mode, *, squares: bool) -> float:
+    if squares or (mode.limits is not None and mode.limits.baseline is not None):
+        return LARGEST_SQUARED
+    return inf if mode.weighting is Weighting.EVENT else LARGEST_KEPT
 
 
 def _reads(outputs: tuple[Output, ...], time_unit: float) -> Reads:
