@@ -8,7 +8,7 @@ from stream_ewma.jit import inner_kernel
 from stream_ewma.smoothing.layout import COUNT, Places
 from stream_ewma.smoothing.moments import Moments, absorbed, load_moments, store_moments
 from stream_ewma.smoothing.parameters import Clock
-from stream_ewma.smoothing.plan import EVENT, LINEAR, NEVER, PREV, Program, Row, Tables, Terms
+from stream_ewma.smoothing.plan import EVENT, NEVER, PREV, Program, Row, Tables, Terms
 from stream_ewma.smoothing.power import exp2_negative
 from stream_ewma.smoothing.weights import (
     RESTART_WEIGHT,
@@ -173,11 +173,13 @@ def _absorb_in_factors(
         weight, a, r = _share(terms, tables, row, on_count, count, weight, added, elapsed, late)
         if places.weight >= 0:
             numbers[at + places.weight] = weight
-        taken, age = x, (elapsed if late else 0.0)
-        if count > 0 and terms.weighting in (PREV, LINEAR):
+        if places.last >= 0 and count > 0:
             half_lives = elapsed / float(tables.half_life[row])
-            taken, age = _taken(terms, float(numbers[places.last]), x, half_lives, elapsed)
-        if not store_moments(numbers, at, places, absorbed(moments, taken, a, r, advance, age)):
+            last = float(numbers[places.last])
+            moments = _absorb_interval(moments, terms, last, x, a, r, half_lives, elapsed)
+        else:
+            moments = absorbed(moments, x, a, r, advance, elapsed if late else 0.0, again=False)
+        if not store_moments(numbers, at, places, moments):
             return -1
         restarted = count > 0 and a == 0.0 and not (on_count or late) and terms.weighting == EVENT
         restarts += 1 if restarted else 0
@@ -194,7 +196,7 @@ def _absorb_in_factors(
 @inner_kernel
 def _seed(target: float) -> Moments:
     """What is known before the first reading: a value without noise."""
-    return Moments(target, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    return Moments(target, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @inner_kernel
@@ -214,14 +216,28 @@ def _weight_before(
 
 
 @inner_kernel
-def _taken(
-    terms: Terms, last: float, x: float, half_lives: float, elapsed: float
-) -> tuple[float, float]:
-    """What stands for the time since the last reading, and how long ago that was measured."""
+def _absorb_interval(
+    moments: Moments,
+    terms: Terms,
+    last: float,
+    x: float,
+    a: float,
+    r: float,
+    half_lives: float,
+    elapsed: float,
+) -> Moments:
+    """The moments with the time since the last reading, for which it stands, or the line to `x`.
+
+    Of the line's mean each end is a part: so much of it is a reading of its own time.
+    """
     if terms.weighting == PREV:
-        return last, elapsed
-    share = linear_share(half_lives)
-    return last + share * (x - last), (1.0 - share) * elapsed
+        return absorbed(moments, last, a, r, elapsed, elapsed, again=True)
+    newer = r * linear_share(half_lives)
+    older = 1.0 - newer
+    if older > 0.0:
+        part = (r - newer) / older
+        moments = absorbed(moments, last, a / older, part, elapsed, elapsed, again=True)
+    return absorbed(moments, x, older, newer, 0.0, 0.0, again=False)
 
 
 @inner_kernel
@@ -242,6 +258,9 @@ def absorb(state: Row, program: Program, used: int, x: float, time: int, added: 
         return False
     if places.last >= 0:
         numbers[places.last] = x
+    if places.share >= 0 and program.terms.weighting == PREV and words[COUNT] > 0:
+        for k in range(program.terms.factors):  # only the first reading has weight from the start
+            numbers[places.first_factor + k * places.stride + places.share] = 0.0
     if places.baseline >= 0 and words[places.baseline] < program.terms.baseline:
         _absorb_baseline(numbers, words, places, x)
     words[COUNT] = 1 if restarts == program.terms.factors else words[COUNT] + 1

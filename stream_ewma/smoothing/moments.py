@@ -9,6 +9,10 @@ age, dx = x - m and dt = L - age:
 
 West 1979 and Finch 2009 (V), Kish (Q), Chan, Golub & LeVeque 1983 (comoments); all terms of Q are
 positive, so nothing cancels. Of all these only L depends on the time that passes.
+
+A reading that stands for a time takes its weight piece by piece. What it had before, the share s,
+counts together with the new piece r where weights are squared: then 2 a r (1 - s) in Q, and
+2 a s r more in E.
 """
 
 from math import isfinite
@@ -30,6 +34,7 @@ class Moments(NamedTuple):
         lag: L.
         of_time: Vtt.
         with_time: Vtx.
+        share: s, of the last reading.
     """
 
     mean: float
@@ -39,12 +44,13 @@ class Moments(NamedTuple):
     lag: float
     of_time: float
     with_time: float
+    share: float
 
 
 @inner_kernel
 def load_moments(numbers: Float64, at: int, places: Places) -> Moments:
     """The moments of the factor whose words begin at `at`."""
-    spread, variance, seeded, lag, of_time, with_time = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    spread, variance, seeded, lag, of_time, with_time, share = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     if places.spread >= 0:
         word = at + places.spread
         spread, variance = float(numbers[word]), float(numbers[word + 1])
@@ -54,8 +60,10 @@ def load_moments(numbers: Float64, at: int, places: Places) -> Moments:
         word = at + places.line
         lag, of_time = float(numbers[word]), float(numbers[word + 1])
         with_time = float(numbers[word + 2])
+    if places.share >= 0:
+        share = float(numbers[at + places.share])
     mean = float(numbers[at + places.mean])
-    return Moments(mean, spread, variance, seeded, lag, of_time, with_time)
+    return Moments(mean, spread, variance, seeded, lag, of_time, with_time, share)
 
 
 @inner_kernel
@@ -69,6 +77,8 @@ def store_moments(numbers: Float64, at: int, places: Places, moments: Moments) -
         sound = sound and isfinite(moments.variance)
     if places.seeded >= 0:
         numbers[at + places.seeded] = moments.seeded
+    if places.share >= 0:
+        numbers[at + places.share] = moments.share
     if places.line >= 0:
         word = at + places.line
         numbers[word], numbers[word + 1] = moments.lag, moments.of_time
@@ -78,7 +88,9 @@ def store_moments(numbers: Float64, at: int, places: Places, moments: Moments) -
 
 
 @inner_kernel
-def absorbed(moments: Moments, x: float, a: float, r: float, elapsed: float, age: float) -> Moments:
+def absorbed(
+    moments: Moments, x: float, a: float, r: float, elapsed: float, age: float, again: bool
+) -> Moments:
     """The moments with a reading `x` of the shares `a` and `r`.
 
     Args:
@@ -88,16 +100,19 @@ def absorbed(moments: Moments, x: float, a: float, r: float, elapsed: float, age
         r: the share of the reading.
         elapsed: how far the reference of L moves on.
         age: how old the reading is at the new reference.
+        again: it is the last reading, and stands for more time.
     """
+    share = moments.share if again else 0.0
     dx, ar = x - moments.mean, a * r
     lag = moments.lag + elapsed
     dt = lag - age
     return Moments(
         mean=x if r == 1.0 else moments.mean + r * dx,
-        spread=a * a * moments.spread + 2.0 * ar,
+        spread=a * a * moments.spread + 2.0 * ar * (1.0 - share),
         variance=a * moments.variance + ar * dx * dx,
-        seeded=a * a * moments.seeded + r * r,
+        seeded=a * a * moments.seeded + 2.0 * ar * share + r * r,
         lag=age if r == 1.0 else lag - r * dt,
         of_time=a * moments.of_time + ar * dt * dt,
         with_time=a * moments.with_time + ar * dx * dt,
+        share=a * share + r,
     )

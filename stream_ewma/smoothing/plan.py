@@ -17,7 +17,6 @@ MOST_COLUMNS: Final = 1 << 12
 _WEIGHTINGS: Final = tuple(Weighting)
 EVENT: Final = _WEIGHTINGS.index(Weighting.EVENT)
 PREV: Final = _WEIGHTINGS.index(Weighting.INTERVAL_PREV)
-LINEAR: Final = _WEIGHTINGS.index(Weighting.INTERVAL_LINEAR)
 
 WARM_UP_EMIT: Final = 0
 WARM_UP_HOLD: Final = 1

@@ -59,7 +59,8 @@ def moments_at(
     if terms.weighting == PREV and elapsed > 0.0:
         weight = float(numbers[at + places.weight])
         _, a, r = share_of_interval(weight, elapsed / half_life, terms.adjusts_event)
-        return absorbed(moments, float(numbers[places.last]), a, r, elapsed, elapsed)
+        last = float(numbers[places.last])
+        return absorbed(moments, last, a, r, elapsed, elapsed, again=True)
     return Moments(
         moments.mean,
         moments.spread,
@@ -68,6 +69,7 @@ def moments_at(
         moments.lag + elapsed,
         moments.of_time,
         moments.with_time,
+        moments.share,
     )
 
 
