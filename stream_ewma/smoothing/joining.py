@@ -112,7 +112,7 @@ def _merge(into: Row, other: Row, program: Program, used: int) -> None:
             for moment, product in ((line + 1, d_t * d_t), (line + 2, d * d_t)):
                 mixed = a * into.numbers[moment] + b * other.numbers[moment]
                 into.numbers[moment] = mixed + a * b * product
-            into.numbers[line] = _between(lag_a, lag_b, a, b)
+            into.numbers[line] = a * lag_a + b * lag_b
         into.numbers[at + places.mean] = _between(mean_a, mean_b, a, b)
         into.numbers[at + places.weight] = w_a + w_b
     into.words[places.reference] = time

@@ -5,7 +5,7 @@ age, dx = x - m and dt = L - age:
 
     Q  = a^2 Q + 2 a r         V   = a V + a r dx^2
     Vtt = a Vtt + a r dt^2     Vtx = a Vtx + a r dx dt
-    m += r dx                  L  -= r dt                 E = a^2 E + r^2
+    m += r dx                  L  = a L + r age           E = a^2 E + r^2
 
 West 1979 and Finch 2009 (V), Kish (Q), Chan, Golub & LeVeque 1983 (comoments); all terms of Q are
 positive, so nothing cancels. Of all these only L depends on the time that passes.
@@ -111,7 +111,7 @@ def absorbed(
         spread=a * a * moments.spread + 2.0 * ar * (1.0 - share),
         variance=a * moments.variance + ar * dx * dx,
         seeded=a * a * moments.seeded + 2.0 * ar * share + r * r,
-        lag=age if r == 1.0 else lag - r * dt,
+        lag=a * lag + r * age,
         of_time=a * moments.of_time + ar * dt * dt,
         with_time=a * moments.with_time + ar * dx * dt,
         share=a * share + r,

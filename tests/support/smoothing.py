@@ -58,15 +58,17 @@ class Series:
     ) -> FoldResult:
         """Fold readings; None is a missing one (HOLD)."""
         n = len(x)
-        if actions is None:
-            actions = [HOLD if value is None else OBSERVE for value in x]
+        if not isinstance(x, np.ndarray):
+            if actions is None:
+                actions = [HOLD if value is None else OBSERVE for value in x]
+            x = np.array([nan if value is None else value for value in x], np.float64)
         return fold(
             self.state,
             self.plan,
-            np.array([0] * n if slots is None else slots, np.int32),
-            np.array([0] * n if times is None else times, np.int64),
-            np.array([nan if value is None else value for value in x], np.float64),
-            np.array(actions, np.uint8),
+            np.asarray(np.zeros(n) if slots is None else slots, np.int32),
+            np.asarray(np.zeros(n) if times is None else times, np.int64),
+            x,
+            np.asarray(np.zeros(n) if actions is None else actions, np.uint8),
             weight=None if weights is None else np.array(weights, np.float64),
             session=None if sessions is None else np.array(sessions, np.int64),
             restart=None if restarts is None else np.array(restarts, np.uint8),
