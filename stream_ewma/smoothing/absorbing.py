@@ -268,17 +268,15 @@ def absorb(state: Row, program: Program, used: int, x: float, time: int, added: 
 
 
 @inner_kernel
-def stand_until(state: Row, program: Program, used: int, time: int) -> bool:
+def stand_until(state: Row, program: Program, used: int, time: int) -> None:
     """Where a reading stands until the next one, let the last one stand until `time`.
 
-    What is known of the time until then is known before the next reading comes. Answers whether
-    the new state is finite.
+    What is known of the time until then is known before the next reading comes.
     """
     words, places = state.words, program.places
-    if program.terms.weighting != PREV or words[COUNT] == 0 or time <= words[places.reference]:
-        return True
-    last = float(state.numbers[places.last])
-    return _absorb_in_factors(state, program, used, last, time, 1.0) >= 0
+    if program.terms.weighting == PREV and words[COUNT] > 0 and time > words[places.reference]:
+        last = float(state.numbers[places.last])
+        _absorb_in_factors(state, program, used, last, time, 1.0)
 
 
 @inner_kernel

@@ -127,46 +127,47 @@ def _observe(
         words[places.flags] &= ~FLAG_STALE
     if places.held >= 0:
         return _hold_back_or_absorb(state, program, used, x, time), notes
-    sound = stand_until(state, program, used, time)
+    stand_until(state, program, used, time)
     _read_zscores(state, program, x, out, i)
     x, clipped = clip(numbers, words, places, terms, x)
-    sound = sound and absorb(state, program, used, x, time, added)
+    sound = absorb(state, program, used, x, time, added)
     return (_EMITTED if sound else _NOT_FINITE), notes | clipped
 
 
 @inner_kernel
 def _hold_back_or_absorb(state: Row, program: Program, used: int, x: float, time: int) -> int:
-    """Sort a reading in among those held back; answers its outcome so far."""
+    """Sort a reading in among those held back; answers its outcome so far.
+
+    None of them is too large to be absorbed in any order: see `LARGEST_KEPT`.
+    """
     words, places, terms = state.words, program.places, program.terms
-    sound = True
-    while is_due(words, places, terms, time) and sound:
-        sound = _absorb_earliest(state, program, used)
+    while is_due(words, places, terms, time):
+        _absorb_earliest(state, program, used)
     if words[COUNT] > 0 and time < words[places.reference]:
         return _LATE
     if words[places.held] < terms.reorder:
         hold_back(words, state.numbers, places, x, time)
     else:  # all those held back are later
-        sound = sound and absorb(state, program, used, x, time, 1.0)
-    return _EMITTED if sound else _NOT_FINITE
+        absorb(state, program, used, x, time, 1.0)
+    return _EMITTED
 
 
 @inner_kernel
-def _absorb_earliest(state: Row, program: Program, used: int) -> bool:
+def _absorb_earliest(state: Row, program: Program, used: int) -> None:
     """Absorb the earliest of the readings held back."""
     at = program.places.held
     time, x = int(state.words[at + 1]), float(state.numbers[at + 2])
     drop_earliest(state.words, program.places)
-    return absorb(state, program, used, x, time, 1.0)
+    absorb(state, program, used, x, time, 1.0)
 
 
 @inner_kernel
-def _bring_up_to(state: Row, program: Program, used: int, time: int) -> bool:
+def _bring_up_to(state: Row, program: Program, used: int, time: int) -> None:
     """Absorb all that waits: for a look at the results at `time`, on a copy of the row."""
-    sound = True
     if program.places.held >= 0:
-        while state.words[program.places.held] > 0 and sound:
-            sound = _absorb_earliest(state, program, used)
-    return sound and stand_until(state, program, used, time)
+        while state.words[program.places.held] > 0:
+            _absorb_earliest(state, program, used)
+    stand_until(state, program, used, time)
 
 
 @inner_kernel
@@ -237,7 +238,7 @@ def _copy(target: Int64, to: int, source: Int64, start: int, count: int) -> None
 
 
 @kernel
-def fold_rows(  # noqa: C901, PLR0912  one pass over all that can happen to a row
+def fold_rows(  # noqa: C901  one pass over all that can happen to a row
     words: Int64,
     factor: UInt16,
     program: Program,
@@ -273,9 +274,8 @@ def fold_rows(  # noqa: C901, PLR0912  one pass over all that can happen to a ro
         elif program.terms.ages:
             age_weights(trial, program, used)
         _copy(replay.words, 0, trial.words, 0, width)
-        if result == _EMITTED and not _bring_up_to(replay, program, used, int(rows.time[i])):
-            result = _NOT_FINITE
         if result == _EMITTED:
+            _bring_up_to(replay, program, used, int(rows.time[i]))
             if replay.words[COUNT] == 0 or action > _HOLD:
                 result = _NO_STATE
             else:

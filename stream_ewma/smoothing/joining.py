@@ -11,7 +11,7 @@ from stream_ewma.columns import UInt8
 from stream_ewma.jit import inner_kernel, kernel
 from stream_ewma.smoothing.layout import COUNT
 from stream_ewma.smoothing.parameters import Clock, Factor
-from stream_ewma.smoothing.plan import Plan, Program, Row
+from stream_ewma.smoothing.plan import Plan, Program, Row, steady_weight
 from stream_ewma.smoothing.power import exp2_negative
 from stream_ewma.smoothing.state import KeyedState
 from stream_ewma.smoothing.weights import elapsed_time
@@ -160,7 +160,7 @@ def change_factors(
             continue
         for k, factor in enumerate(after):
             column = places.first_factor + k * places.stride + places.weight
-            steady = 1.0 / factor.count_alpha
+            steady = steady_weight(factor.count_alpha)
             if old.mode.adjusts(event_time=False):
                 numbers[found, column] = np.minimum(numbers[found, column], steady)
             else:

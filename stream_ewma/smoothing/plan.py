@@ -137,6 +137,9 @@ LARGEST_WEIGHT: Final = 1e150
 """Larger weights are refused: their sum could overflow."""
 
 
+LARGEST_STEADY: Final = 2.0**1000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Factors, mode and outputs that fit together.
@@ -237,20 +240,28 @@ class Plan:
         )
 
 
+def steady_weight(alpha: float) -> float:
+    """The sum of weights that readings of weight 1 keep up, 1/alpha.
+
+    Bounded, so that it is finite for every alpha; no reading would be felt at the bound.
+    """
+    return min(1.0 / alpha, LARGEST_STEADY)
+
+
 def _tables(sets: tuple[tuple[Factor, ...], ...], mode: Mode) -> Tables:
-    alpha, half_life, seed_weight = [], [], []
+    alpha, steady, half_life, seed_weight = [], [], [], []
     for factor in (each for factors in sets for each in factors):
         counts = factor.clock is Clock.COUNT
         alpha.append(factor.count_alpha if counts else nan)
         half_life.append(nan if factor.half_life is None else float(factor.half_life))
         own = None if mode.seed is None else mode.seed.weight
-        steady = 1.0 / alpha[-1] if counts else 1.0
-        seed_weight.append(steady if own is None else own)
-    alphas = np.array(alpha)
+        steady.append(steady_weight(alpha[-1]) if counts else nan)
+        usual = steady[-1] if counts else 1.0
+        seed_weight.append(usual if own is None else own)
     return Tables(
         clock=np.array([factors[0].clock for factors in sets], np.uint8),
-        alpha=alphas,
-        steady=1.0 / alphas,
+        alpha=np.array(alpha),
+        steady=np.array(steady),
         half_life=np.array(half_life),
         seed_weight=np.array(seed_weight),
     )

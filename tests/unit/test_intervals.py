@@ -10,6 +10,7 @@ import pytest
 
 from stream_ewma.smoothing.mode import Limits, Seed, Weighting
 from stream_ewma.smoothing.parameters import Factor
+from stream_ewma.smoothing.readout import read
 from stream_ewma.smoothing.rows import Outcome
 from stream_ewma.smoothing.weights import linear_share
 from tests.support.smoothing import HOLD, OBSERVE, Series, column, last, plan_of, run
@@ -148,6 +149,26 @@ def test_the_newer_ends_share_at_the_limits() -> None:
     assert linear_share(math.inf) == 1.0
 
 
+def test_after_a_silence_without_end_a_line_is_where_it_ends() -> None:
+    plan = plan_of(Factor(half_life=1e-3), "ewma", "std", weighting=LINEAR, adjust=False)
+    assert column(run(plan, [1.0, 5.0], [0, 2**62])) == [1.0, 5.0]
+
+
+@pytest.mark.parametrize("adjust", [True, False])
+def test_a_row_is_read_at_a_later_time_as_the_fold_does(adjust: bool) -> None:
+    """`read` on its own, for those who look at a row without folding."""
+    limits = Limits(centre=0.0, sigma=1.0)
+    names = ("ewma", "count", "std", "n_eff", "weight_sum", "slope", "level", "lag", "ucl")
+    plan = plan_of((TEN, ONE), *names, weighting=PREV, adjust=adjust, limits=limits)
+    series = Series(plan)
+    series.feed([1.0, 5.0, 2.0], [0, 10, 15])
+    for time in (15, 16, 40, 10**6):
+        folded = series.feed([None], [time])
+        for place, name in enumerate(names):
+            value = read(series.row(), plan.program, 0, place, time, 0)
+            assert value == pytest.approx(last(folded, name), rel=0, abs=0, nan_ok=True), name
+
+
 def test_a_seed_of_given_value_stands_before_the_first_reading() -> None:
     plan = plan_of(ONE, weighting=NEXT, adjust=False, seed=Seed(value=8.0))
     assert column(run(plan, [0.0, 0.0], [5, 6])) == approx(8, 4)
@@ -232,6 +253,14 @@ def test_a_reading_is_held_back_for_the_grace_only() -> None:
     series.feed([1.0, 2.0, 3.0, 4.0], [0, 10, 11, 12])
     assert series.state.integers(plan.places.held)[0] == 3  # 0 is more than 10 before 11
     assert series.feed([9.0], [-1]).outcome.tolist() == [LATE]
+    assert series.feed([9.0], [5]).outcome.tolist() == [EMITTED]
+
+
+def test_a_reading_is_late_if_the_grace_of_a_later_one_is_over() -> None:
+    plan = plan_of(TEN, weighting=NEXT, reorder=64, reorder_grace=10)
+    series = Series(plan)
+    series.feed([1.0, 2.0, 3.0], [0, 5, 20])
+    assert series.feed([9.0], [3]).outcome.tolist() == [LATE]
     assert series.feed([9.0], [5]).outcome.tolist() == [EMITTED]
 
 

@@ -129,6 +129,23 @@ def test_warm_up_by_readings_is_armed_again_by_a_thousand_half_lives() -> None:
     assert column(result) == approx(math.nan, 2.5 / 1.5, math.nan, 3.5)
 
 
+def test_a_weight_lost_in_rounding_leaves_exactly_the_reading() -> None:
+    """Not (x - m) + m, which is 0 here."""
+    assert column(run(plan_of(SECOND, "ewma"), [1e20, 1.0], [0, 60])) == [1e20, 1.0]
+
+
+@pytest.mark.parametrize(
+    "factor", [Factor(alpha=5e-324), Factor(half_life_samples=1.7e308), Factor(half_life=1.7e308)]
+)
+@pytest.mark.parametrize("mode", [{}, {"adjust": True}, {"weighted": True}])
+def test_the_slowest_factors_there_are(factor: Factor, mode: dict[str, Any]) -> None:
+    plan = plan_of(factor, "ewma", "variance", "weight_sum", **mode)
+    weights = {"weights": [1.0, 3.0]} if "weighted" in mode else {}
+    result = run(plan, [1.0, 5.0], [0, 1], **weights)
+    assert result.outcome.tolist() == [EMITTED] * 2
+    assert np.isfinite(result.columns["weight_sum"]).all()
+
+
 def test_a_seed_of_given_value_weighs_as_much_as_all_before() -> None:
     plan = plan_of(Factor(alpha=0.3), "ewma", seed=Seed(value=50.0))  # NIST 6.3.2.4
     assert column(run(plan, [52.0, 47.0])) == approx(50.6, 49.52)

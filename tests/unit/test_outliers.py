@@ -29,6 +29,12 @@ def test_a_range_may_be_open_on_one_side() -> None:
     assert column(run(plan, [-3.0, 1e300])) == [0, 1e300]
 
 
+@pytest.mark.parametrize("x", [math.inf, -math.inf, math.nan])
+def test_what_is_no_number_is_refused_and_not_clipped(x: float) -> None:
+    plan = plan_of(HALF, outliers=Outliers(lowest=0.0, highest=5.0))
+    assert run(plan, [x, 1.0, x]).outcome.tolist() == [Outcome.NOT_FINITE, 0, Outcome.NOT_FINITE]
+
+
 def test_an_outlier_is_moved_to_so_many_predictive_deviations() -> None:
     plan = plan_of(HALF, "ewma", "variance", "n_eff", outliers=Outliers(deviations=3.0))
     before = run(plan, NOISE)

@@ -130,6 +130,22 @@ def test_readings_of_any_size_are_smoothed_where_nothing_is_squared() -> None:
     assert column(run(plan_of(HALF, adjust=True), [1.7e308, 1.7e308])) == [1.7e308] * 2
 
 
+@pytest.mark.parametrize("factor", [HALF, SECOND])
+def test_a_mean_that_would_overflow_leaves_the_state_untouched(factor: Factor) -> None:
+    series = Series(plan_of((factor, factor), "ewma"))
+    series.feed([-1.7e308])
+    bits = series.bits()
+    assert series.feed([1.7e308]).outcome.tolist() == [NOT_FINITE]
+    assert series.bits() == bits
+
+
+def test_a_slot_without_a_row_is_refused() -> None:
+    series = Series(plan_of(HALF, "std"))
+    with pytest.raises(IndexError, match="row 1: slot 99999 has no row"):
+        series.feed([1.0, 2.0, 3.0], slots=[0, 99_999, 0])
+    assert series.state.count[0] == 1
+
+
 def test_slopes_and_lags_have_the_unit_that_is_asked_for() -> None:
     x, times = [0.0, 1.0, 2.0, 3.0], [0, 1000, 2000, 3000]
     names = ("slope", "lag", "level", "forecast")

@@ -10,6 +10,7 @@ from stream_ewma.smoothing.mode import Mode, Trend, Weighting
 from stream_ewma.smoothing.outputs import Output, Quantity
 from stream_ewma.smoothing.parameters import Factor
 from stream_ewma.smoothing.plan import Plan
+from stream_ewma.smoothing.rows import Outcome
 from tests.support.smoothing import Series, column, last, plan_of, run
 
 HALF = Factor(alpha=0.5)
@@ -207,6 +208,17 @@ def test_holt_refuses_what_would_not_stay_finite() -> None:
     bits = series.bits()
     assert series.feed([math.inf, 1e151], [2, 3]).outcome.tolist() == [2, 2]
     assert series.bits() == bits
+
+
+def test_a_slope_may_not_run_away_to_infinity() -> None:
+    """Overshooting over long silences and turned into slopes over short ones, it would."""
+    trend = Trend(method="holt", beta_half_life=1e18)
+    plan = plan_of(Factor(half_life=1e18), "level", "slope", trend=trend, late="refuse")
+    series = Series(plan)
+    times = np.cumsum([-(2**63) + 1, 1] + [1, 10**18] * 17)
+    result = series.feed([1e150, -1e150] * 18, times.tolist())
+    assert set(result.outcome) == {Outcome.EMITTED, Outcome.NOT_FINITE}
+    assert np.isfinite(series.row().numbers[plan.places.first_factor :]).all()
 
 
 @pytest.mark.parametrize(
