@@ -1,6 +1,6 @@
 """One series, one reading at a time: `Ewma`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import inf, nan
 from typing import Any, Final, Self, Unpack
 
@@ -74,14 +74,21 @@ class Ewma:
         self._options = options
         self._use({"alpha": alpha, "span": span, "com": com, "half_life": half_life})
 
+    def _weighs(self, chosen: Given) -> bool:
+        """Whether a reading may have a weight of its own: neither intervals nor plain means do."""
+        options = self._options
+        seed = options.get("seed")
+        # One of the interval weightings is asked for by `adjust`.
+        intervals = options.get("weighting") not in (None, "event") or (
+            "half_life" in chosen and options.get("adjust") is False
+        )
+        plain = isinstance(seed, Mapping) and seed.get("readings") is not None
+        return not (intervals or plain)
+
     def _use(self, given: Given) -> None:
         """Begin anew with a factor; its block waits for the first time where there may be one."""
         chosen = only_one(given)
-        # Of the interval weightings, which have no room for weights, one is asked for by `adjust`.
-        event = self._options.get("weighting") in (None, "event") and not (
-            "half_life" in chosen and self._options.get("adjust") is False
-        )
-        smoothing = Smoothing({UNNAMED: chosen}, (), self._options, weighted=event)
+        smoothing = Smoothing({UNNAMED: chosen}, (), self._options, weighted=self._weighs(chosen))
         spans = [chosen.get("half_life"), self._options.get("reset_after")]
         timed = [span_of("half_life", span) for span in spans if span is not None]
         block = None

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from stream_ewma.columns import Float64, Int64
 from stream_ewma.jit import inner_kernel, kernel
 from stream_ewma.smoothing.absorbing import NOTE_NOT_READY
-from stream_ewma.smoothing.general import absorb_held, fold_rows
+from stream_ewma.smoothing.general import bring_up_to, fold_rows
 from stream_ewma.smoothing.layout import COUNT, Places
 from stream_ewma.smoothing.plan import Plan, Program, Reads, Row, Tables, Terms
 from stream_ewma.smoothing.readout import is_ready, read, zscore
 from stream_ewma.smoothing.rows import Action, Rows
 
+_EARLIEST: Final = -(1 << 63)
 _OBSERVE: Final = int(Action.OBSERVE)
 _HOLD: Final = int(Action.HOLD)
 
@@ -107,6 +108,7 @@ def _places(words: _Words, at: int) -> Places:
         seeded=words[at + 15],
         line=words[at + 16],
         holt=words[at + 17],
+        share=words[at + 18],
     )
 
 
@@ -221,19 +223,27 @@ def update(words: _Words, numbers: Float64, x: float, time: int, added: float) -
 def refresh(words: _Words, numbers: Float64) -> None:
     """Bring what results are read off up to date with a row that was put into the block."""
     program = _program(words, numbers, 0, 1)
-    row, replay = _row(words, numbers, 0), _row(words, numbers, 2)
+    _copy_row(words, numbers, 0, 2)
+    bring_up_to(_row(words, numbers, 2), program, 0, _EARLIEST)
+
+
+@inner_kernel
+def _copy_row(words: _Words, numbers: Float64, source: int, target: int) -> None:
+    """Copy one of the block's rows over another."""
+    row, copy = _row(words, numbers, source), _row(words, numbers, target)
     for word in range(len(row.words)):
-        replay.words[word] = row.words[word]
-    absorb_held(replay, program, 0)
+        copy.words[word] = row.words[word]
 
 
 @kernel
 def look(words: _Words, numbers: Float64, column: int, time: int) -> float:
     """One column of the block at `time`; NaN where it is not defined. Not for z-scores."""
     program = _program(words, numbers, 0, words[_COLUMNS])
-    state = _row(words, numbers, 2)
+    _copy_row(words, numbers, 2, 1)
+    state = _row(words, numbers, 1)
     if state.words[COUNT] == 0:
         return nan
+    bring_up_to(state, program, 0, time)
     ready = is_ready(state.numbers, state.words, program.places, program.terms)
     return read(state, program, 0, column, time, 0 if ready else NOTE_NOT_READY)
 
