@@ -99,4 +99,8 @@ def row_of_bytes(plan: Plan, data: bytes) -> Row:
     """
     if _HEADER.unpack_from(data)[4] != _fingerprint(plan):
         raise ValueError("from_bytes: the state is one of other parameters")
-    return row_from_bytes(data[_HEADER.size :], plan.places.width)
+    row = row_from_bytes(data[_HEADER.size :], plan.places.width)
+    held = 0 if plan.places.held == NOWHERE else int(row.words[plan.places.held])
+    if not 0 <= held <= plan.mode.reorder:  # kernels go by it
+        raise ValueError(f"from_bytes: the state is damaged: it holds {held} readings back")
+    return row

@@ -172,7 +172,7 @@ class Ewma:
 
     def _look(self, column: int, tick: int = _AT_LAST) -> float:
         block = self._block
-        return nan if block is None else look(block.words, block.numbers, column, tick)
+        return nan if block is None else float(look(block.words, block.numbers, column, tick))
 
     def at(self, t: Any) -> float:
         """The mean at a time; at the last reading's if that is later.
@@ -239,7 +239,7 @@ class Ewma:
         of the mean. NaN while no deviation is known.
         """
         block = self._block
-        return nan if block is None else score(block.words, block.numbers, float(x))
+        return nan if block is None else float(score(block.words, block.numbers, float(x)))
 
     def merge(self, other: "Ewma") -> Self:
         """Add the readings behind `other`, exactly, as if all had come here; answers this object.

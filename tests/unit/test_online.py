@@ -408,6 +408,17 @@ class TestBytes:
             series.from_bytes(damage(series.to_bytes()))
         assert series.mean == 14.5248
 
+    def test_more_readings_held_back_than_there_is_room_for_are_refused(self):
+        series = fed(Ewma(half_life=2, weighting="interval_prev", reorder=2), [5, 6], [0, 1])
+        data = series.to_bytes()
+        at = len(data) - 8 * (len(series._block.row) - series._block.plan.places.held)
+        assert data[at] == 2
+
+        for held in (3, -1):
+            damaged = data[:at] + held.to_bytes(8, "little", signed=True) + data[at + 8 :]
+            with pytest.raises(ValueError, match=f"it holds {held} readings back"):
+                series.from_bytes(damaged)
+
     @pytest.mark.parametrize("given", [{"alpha": 0.3}, {"alpha": 0.2, "adjust": True}])
     def test_other_parameters_are_refused(self, given):
         data = fed(Ewma(alpha=0.2), READINGS).to_bytes()
