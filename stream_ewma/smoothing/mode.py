@@ -134,6 +134,8 @@ class Outliers:
         highest: readings above are lowered to it.
         deviations: readings further from the mean than so many predictive standard deviations of
             the first factor are moved to that distance (Huber's clip; Gelper, Fried & Croux 2010).
+            The deviation is that of clipped readings: 2% too small at 2.5, 5% at 2, and nothing is
+            left of it at 1, hence more than that.
         accept_after: so many clipped readings on one side in a row, and from the next on they are
             believed: a true step is followed.
 
@@ -150,7 +152,7 @@ class Outliers:
         if not self.lowest < self.highest:
             raise ValueError("outliers.lowest: write a number below outliers.highest")
         if self.deviations is not None:
-            _require("outliers.deviations", self.deviations)
+            _require("outliers.deviations", self.deviations, above=1.0)
         _require("outliers.accept_after", self.accept_after, above=1, inclusive=True)
 
 
