@@ -101,7 +101,9 @@ class Trend:
 
     Attributes:
         method: `fit`: exponentially weighted line fit, exact for late readings; `holt`: Holt's
-            linear method (with Wright's weights in event time), which depends on the order.
+            linear method (with Wright's weights in event time), which depends on the order. On the
+            count clock a missing reading moves the end of the fitted line on, if it ages the
+            weights; Holt takes no notice of it.
         beta: Holt's weight of a new slope, on the count clock.
         beta_half_life: the same as half life, in event time.
 
@@ -284,8 +286,6 @@ class Mode:
             raise ValueError(f"weighting: {self.weighting.value} needs half_life, in event time")
         if self.trend.beta_half_life is not None:
             raise ValueError("trend.beta_half_life: on the count clock write beta")
-        if self.trend.method == "holt" and not self.ignore_na:
-            raise ValueError("trend: holt takes no notice of missing readings; remove ignore_na")
         if self.seed is not None and self.seed.readings is not None and self.adjust:
             raise ValueError("seed.readings: contradicts adjust: true")
 
