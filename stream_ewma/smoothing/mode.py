@@ -251,8 +251,6 @@ class Mode:
             raise ValueError("reorder_grace: write reorder too, how many readings are held back")
         if interval and self.weighted:
             raise ValueError("weighting: an interval weighting leaves no room for a weight")
-        if self.weighted and self.seed is not None and self.seed.readings is not None:
-            raise ValueError("seed.readings: a plain mean leaves no room for a weight")
         if interval and self.trend.method == "holt":
             raise ValueError("trend: holt has weights of its own; write weighting: event")
 
@@ -286,8 +284,11 @@ class Mode:
             raise ValueError(f"weighting: {self.weighting.value} needs half_life, in event time")
         if self.trend.beta_half_life is not None:
             raise ValueError("trend.beta_half_life: on the count clock write beta")
-        if self.seed is not None and self.seed.readings is not None and self.adjust:
-            raise ValueError("seed.readings: contradicts adjust: true")
+        if self.seed is not None and self.seed.readings is not None:
+            if self.adjust:
+                raise ValueError("seed.readings: contradicts adjust: true")
+            if self.weighted:
+                raise ValueError("seed.readings: a plain mean leaves no room for a weight")
 
     def adjusts(self, *, event_time: bool) -> bool:
         """Whether weights are bias-corrected on this clock."""
