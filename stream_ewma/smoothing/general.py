@@ -162,12 +162,11 @@ def _absorb_earliest(state: Row, program: Program, used: int) -> None:
 
 
 @inner_kernel
-def bring_up_to(state: Row, program: Program, used: int, time: int) -> None:
-    """Absorb all that waits: for a look at the results at `time`, on a copy of the row."""
+def absorb_held(state: Row, program: Program, used: int) -> None:
+    """Absorb all that is held back: for a look at the results, on a copy of the row."""
     if program.places.held >= 0:
         while state.words[program.places.held] > 0:
             _absorb_earliest(state, program, used)
-    stand_until(state, program, used, time)
 
 
 @inner_kernel
@@ -275,7 +274,8 @@ def fold_rows(  # noqa: C901  one pass over all that can happen to a row
             age_weights(trial, program, used)
         _copy(replay.words, 0, trial.words, 0, width)
         if result == _EMITTED:
-            bring_up_to(replay, program, used, int(rows.time[i]))
+            absorb_held(replay, program, used)
+            stand_until(replay, program, used, int(rows.time[i]))
             if replay.words[COUNT] == 0 or action > _HOLD:
                 result = _NO_STATE
             else:
@@ -310,7 +310,8 @@ def read_rows(
         used = int(factor[row])
         _copy(replay.words, 0, words, row * width, width)
         outcome[i] = _NO_STATE
-        bring_up_to(replay, program, used, int(time[i]))
+        absorb_held(replay, program, used)
+        stand_until(replay, program, used, int(time[i]))
         if replay.words[COUNT] == 0:
             continue
         if not is_ready(replay.numbers, replay.words, program.places, program.terms):

@@ -101,7 +101,9 @@ class Trend:
 
     Attributes:
         method: `fit`: exponentially weighted line fit, exact for late readings; `holt`: Holt's
-            linear method (with Wright's weights in event time), which depends on the order.
+            linear method (with Wright's weights in event time), which depends on the order. On the
+            count clock a missing reading moves the end of the fitted line on, if it ages the
+            weights; Holt takes no notice of it.
         beta: Holt's weight of a new slope, on the count clock.
         beta_half_life: the same as half life, in event time.
 
@@ -134,6 +136,8 @@ class Outliers:
         highest: readings above are lowered to it.
         deviations: readings further from the mean than so many predictive standard deviations of
             the first factor are moved to that distance (Huber's clip; Gelper, Fried & Croux 2010).
+            The deviation is that of clipped readings: 2% too small at 2.5, 5% at 2, and nothing is
+            left of it at 1, hence more than that.
         accept_after: so many clipped readings on one side in a row, and from the next on they are
             believed: a true step is followed.
 
@@ -150,7 +154,7 @@ class Outliers:
         if not self.lowest < self.highest:
             raise ValueError("outliers.lowest: write a number below outliers.highest")
         if self.deviations is not None:
-            _require("outliers.deviations", self.deviations)
+            _require("outliers.deviations", self.deviations, above=1.0)
         _require("outliers.accept_after", self.accept_after, above=1, inclusive=True)
 
 
@@ -247,8 +251,6 @@ class Mode:
             raise ValueError("reorder_grace: write reorder too, how many readings are held back")
         if interval and self.weighted:
             raise ValueError("weighting: an interval weighting leaves no room for a weight")
-        if self.weighted and self.seed is not None and self.seed.readings is not None:
-            raise ValueError("seed.readings: a plain mean leaves no room for a weight")
         if interval and self.trend.method == "holt":
             raise ValueError("trend: holt has weights of its own; write weighting: event")
 
@@ -282,10 +284,11 @@ class Mode:
             raise ValueError(f"weighting: {self.weighting.value} needs half_life, in event time")
         if self.trend.beta_half_life is not None:
             raise ValueError("trend.beta_half_life: on the count clock write beta")
-        if self.trend.method == "holt" and not self.ignore_na:
-            raise ValueError("trend: holt takes no notice of missing readings; remove ignore_na")
-        if self.seed is not None and self.seed.readings is not None and self.adjust:
-            raise ValueError("seed.readings: contradicts adjust: true")
+        if self.seed is not None and self.seed.readings is not None:
+            if self.adjust:
+                raise ValueError("seed.readings: contradicts adjust: true")
+            if self.weighted:
+                raise ValueError("seed.readings: a plain mean leaves no room for a weight")
 
     def adjusts(self, *, event_time: bool) -> bool:
         """Whether weights are bias-corrected on this clock."""

@@ -243,10 +243,7 @@ class Smoothing:
         given["weighting"] = Weighting(_choose("weighting", weighting, list(Weighting)))
         if timed and given.get("adjust") is False and weighting == "event":
             given["weighting"] = Weighting.INTERVAL_NEXT
-        trend = given.get("trend")
-        # Time ages weights by itself; Holt's trend takes no notice of what is missing.
-        no_gaps = timed or none_missing or (trend is not None and trend.method == "holt")
-        given["ignore_na"] = no_gaps or bool(given.get("ignore_na", False))
+        given["ignore_na"] = timed or none_missing or bool(given.get("ignore_na", False))
         return Mode(**given, late="merge" if late == "merge" else "refuse", weighted=self.weighted)
 
 

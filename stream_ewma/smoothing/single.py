@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 
 from stream_ewma.columns import Float64, Int64
 from stream_ewma.jit import inner_kernel, kernel
-from stream_ewma.smoothing.absorbing import NOTE_NOT_READY
-from stream_ewma.smoothing.general import bring_up_to, fold_rows
+from stream_ewma.smoothing.absorbing import NOTE_NOT_READY, stand_until
+from stream_ewma.smoothing.general import absorb_held, fold_rows
 from stream_ewma.smoothing.layout import COUNT, Places
 from stream_ewma.smoothing.plan import Plan, Program, Reads, Row, Tables, Terms
 from stream_ewma.smoothing.readout import is_ready, read, zscore
 from stream_ewma.smoothing.rows import Action, Rows
 
-_EARLIEST: Final = -(1 << 63)
 _OBSERVE: Final = int(Action.OBSERVE)
 _HOLD: Final = int(Action.HOLD)
 
@@ -224,7 +223,7 @@ def refresh(words: _Words, numbers: Float64) -> None:
     """Bring what results are read off up to date with a row that was put into the block."""
     program = _program(words, numbers, 0, 1)
     _copy_row(words, numbers, 0, 2)
-    bring_up_to(_row(words, numbers, 2), program, 0, _EARLIEST)
+    absorb_held(_row(words, numbers, 2), program, 0)
 
 
 @inner_kernel
@@ -243,7 +242,7 @@ def look(words: _Words, numbers: Float64, column: int, time: int) -> float:
     state = _row(words, numbers, 1)
     if state.words[COUNT] == 0:
         return nan
-    bring_up_to(state, program, 0, time)
+    stand_until(state, program, 0, time)
     ready = is_ready(state.numbers, state.words, program.places, program.terms)
     return read(state, program, 0, column, time, 0 if ready else NOTE_NOT_READY)
 

@@ -344,7 +344,6 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ({"reorder_grace": 3}, "reorder"),
     ({"reorder_grace": 3, "weighting": Weighting.INTERVAL_NEXT}, "reorder_grace"),
     ({"weighted": True, "weighting": Weighting.INTERVAL_NEXT}, "weighting"),
-    ({"weighted": True, "seed": Seed(readings=3)}, "seed.readings"),
 ]
 
 
@@ -378,6 +377,7 @@ def test_a_seed_out_of_range_is_refused(settings: dict[str, Any], words: str) ->
         (SECOND, {"adjust": False}, "adjust"),
         (HALF, {"weighting": Weighting.INTERVAL_PREV}, "weighting"),
         (HALF, {"seed": Seed(readings=2), "adjust": True}, "seed.readings"),
+        (HALF, {"seed": Seed(readings=2), "weighted": True}, "seed.readings"),
     ],
 )
 def test_a_mode_that_does_not_fit_the_clock_is_refused(

@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import numba
+import numpy as np
 import pytest
 
 from stream_ewma.smoothing.absorbing import NOTE_CLIPPED
@@ -11,6 +13,7 @@ from stream_ewma.smoothing.parameters import Factor
 from stream_ewma.smoothing.rows import Outcome
 from tests.support.smoothing import Series, column, last, plan_of, run
 
+COMPILED = not numba.config.DISABLE_JIT
 HALF = Factor(alpha=0.5)
 MINUTE = Factor(half_life=60)
 NOISE = [10.0, 12.0, 8.0, 11.0, 9.0, 10.0, 12.0, 8.0]
@@ -96,6 +99,17 @@ def test_the_z_score_is_that_of_the_reading_as_it_came() -> None:
     assert last(clipped, "zscore") == last(raw, "zscore") > 100
 
 
+@pytest.mark.parametrize(("deviations", "share"), [(3.0, 0.997), (2.5, 0.985), (2.0, 0.948)])
+def test_clipping_leaves_the_deviation_nearly_as_it_is(deviations: float, share: float) -> None:
+    """Where sd^2 is the mean of min(x^2, (k sd)^2) of normal readings."""
+    n = 40_000 if COMPILED else 4_000
+    x = np.random.default_rng(8).normal(size=n)
+    plan = plan_of(Factor(alpha=0.005), "std", outliers=Outliers(deviations=deviations))
+    raw = run(plan_of(Factor(alpha=0.005), "std"), x)
+    ratio = np.mean(run(plan, x).columns["std"][1000:] / raw.columns["std"][1000:])
+    assert ratio == pytest.approx(share, abs=0.01)
+
+
 def test_a_refused_reading_is_not_counted_as_an_outlier() -> None:
     series = Series(plan_of(HALF, outliers=Outliers(deviations=3.0)))
     series.feed([*NOISE, 1e3])
@@ -123,8 +137,8 @@ def test_a_standing_reading_is_not_cut_down_to_where_the_signal_was_before() -> 
     [
         ({"lowest": 2.0, "highest": 2.0}, "outliers.lowest: write a number below"),
         ({"lowest": math.nan}, "outliers.lowest: write a number below"),
-        ({"deviations": 0.0}, "outliers.deviations: write a number greater than 0"),
-        ({"deviations": math.nan}, "outliers.deviations: write a number greater than 0"),
+        ({"deviations": 1.0}, "outliers.deviations: write a number greater than 1"),
+        ({"deviations": math.nan}, "outliers.deviations: write a number greater than 1"),
         ({"accept_after": 0}, "outliers.accept_after: write a number at least 1"),
     ],
 )

@@ -145,6 +145,13 @@ def test_holt_is_that_of_prometheus() -> None:
     assert np.array(found) == pytest.approx(np.array(holt_by_hand(x, 0.4, 0.3)), rel=1e-13)
 
 
+def test_holt_takes_no_notice_of_missing_readings() -> None:
+    trend = Trend(method="holt", beta=0.5)
+    for ignore_na in (True, False):
+        plan = plan_of(HALF, "level", trend=trend, ignore_na=ignore_na)
+        assert last(run(plan, [10.0, 20.0, None, 15.0, None]), "level") == 22.5
+
+
 def test_holt_forecasts_along_his_slope() -> None:
     plan = Plan.of(HALF, Mode(trend=Trend(method="holt", beta=0.5)), (FORECAST,))
     assert last(run(plan, [10.0, 20.0, 15.0]), "forecast") == pytest.approx(22.5 + 4 * 6.25)
@@ -243,7 +250,6 @@ def test_a_trend_out_of_range_is_refused(settings: dict[str, Any], words: str) -
         (TEN, {"trend": Trend(method="holt", beta=0.5)}, "trend.beta: in event time"),
         (TEN, {"trend": Trend(method="holt", beta_half_life=5)}, "trend: holt depends"),
         (HALF, {"trend": Trend(method="holt", beta_half_life=5)}, "trend.beta_half_life: on the"),
-        (HALF, {"trend": Trend(method="holt", beta=0.5), "ignore_na": False}, "trend: holt takes"),
         (
             TEN,
             {
