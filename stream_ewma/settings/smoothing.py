@@ -98,7 +98,7 @@ class OutlierSettings(Section):
     """Smaller readings are raised to it."""
     highest: Finite | None = None
     """Larger readings are lowered to it."""
-    deviations: Above0 | None = None
+    deviations: Annotated[Real, Field(gt=1, allow_inf_nan=False)] | None = None
     """Readings further from the mean than so many standard deviations are moved to there."""
     accept_after: Positive = 5
     """So many moved readings in a row on one side, and the next ones are believed."""
