@@ -1,15 +1,4 @@
-"""One reading into one row: weights, moments, trend; and its way there: resets, outliers, sorting.
-
-With a and r the shares of what was there and of the reading (a + r = 1), x the reading, age its
-age, dx = x - m and dt = L - age:
-
-    Q  = a^2 Q + 2 a r         V   = a V + a r dx^2
-    Vtt = a Vtt + a r dt^2     Vtx = a Vtx + a r dx dt
-    m += r dx                  L  -= r dt                 E = a^2 E + r^2
-
-West 1979 and Finch 2009 (V), Kish (Q), Chan, Golub & LeVeque 1983 (comoments); all terms of Q are
-positive, so nothing cancels. Only W and L depend on the time that passes.
-"""
+"""One reading into one row: weights, moments, trend; and its way there: outliers, sorting."""
 
 from math import isfinite, sqrt
 from typing import Final
@@ -17,8 +6,9 @@ from typing import Final
 from stream_ewma.columns import Float64, Int64
 from stream_ewma.jit import inner_kernel
 from stream_ewma.smoothing.layout import COUNT, Places
+from stream_ewma.smoothing.moments import Moments, absorbed, load_moments, store_moments
 from stream_ewma.smoothing.parameters import Clock
-from stream_ewma.smoothing.plan import EVENT, LINEAR, NEVER, PREV, Program, Row, Tables, Terms
+from stream_ewma.smoothing.plan import EVENT, NEVER, PREV, Program, Row, Tables, Terms
 from stream_ewma.smoothing.power import exp2_negative
 from stream_ewma.smoothing.weights import (
     RESTART_WEIGHT,
@@ -49,11 +39,11 @@ def predictive_deviation(numbers: Float64, at: int, places: Places, has_target: 
 
     sqrt(V/Q (1 + E)), with E = sum(w^2)/W^2: the noise of a reading and that of the mean.
     """
-    spread = numbers[at + places.spread]
+    spread = float(numbers[at + places.spread])
     if spread <= 0.0:
         return 0.0
-    own = numbers[at + places.seeded] if has_target else 1.0 - spread
-    return sqrt(numbers[at + places.spread + 1] / spread * (1.0 + own))
+    own = float(numbers[at + places.seeded]) if has_target else 1.0 - spread
+    return sqrt(float(numbers[at + places.spread + 1]) / spread * (1.0 + own))
 
 
 @inner_kernel
@@ -69,7 +59,7 @@ def clip(
     if places.clipped < 0 or words[COUNT] < max(_FEWEST_FOR_SCALE, terms.min_periods):
         return x, note
     at = places.first_factor
-    mean = numbers[at + places.mean]
+    mean = float(numbers[at + places.mean])
     reach = terms.deviations * predictive_deviation(numbers, at, places, terms.has_target)
     if reach == 0.0 or abs(x - mean) <= reach:
         words[places.clipped] = 0
@@ -83,48 +73,12 @@ def clip(
 
 
 @inner_kernel
-def _absorb_moments(
-    numbers: Float64,
-    at: int,
-    places: Places,
-    mean: float,
-    x: float,
-    a: float,
-    r: float,
-    advance: float,
-    age: float,
-) -> bool:
-    """Update the row of one factor from mean `mean` on; answers whether all stays finite."""
-    dx = x - mean
-    ar = a * r
-    sound = True
-    if places.spread >= 0:
-        spread = at + places.spread
-        numbers[spread] = a * a * numbers[spread] + 2.0 * ar
-        numbers[spread + 1] = a * numbers[spread + 1] + ar * dx * dx
-        sound = isfinite(numbers[spread + 1])
-    if places.seeded >= 0:
-        numbers[at + places.seeded] = a * a * numbers[at + places.seeded] + r * r
-    if places.line >= 0:
-        line = at + places.line
-        lag = numbers[line] + advance
-        dt = lag - age
-        numbers[line] = lag - r * dt
-        numbers[line + 1] = a * numbers[line + 1] + ar * dt * dt
-        numbers[line + 2] = a * numbers[line + 2] + ar * dx * dt
-        sound = sound and isfinite(numbers[line + 1]) and isfinite(numbers[line + 2])
-    mean = x if r == 1.0 else mean + r * dx
-    numbers[at + places.mean] = mean
-    return sound and isfinite(mean)
-
-
-@inner_kernel
 def _absorb_holt(
     numbers: Float64,
     at: int,
     places: Places,
     terms: Terms,
-    count: int,
+    begins: bool,
     x: float,
     alpha: float,
     elapsed: float,
@@ -134,9 +88,9 @@ def _absorb_holt(
     In event time `alpha` is Wright's 1/W and the slope's weight likewise 1/W_b, each with its own
     half life (Wright 1986); on the count clock `elapsed` is 1 and both weights are constant.
     """
-    level, slope = numbers[at + places.holt], numbers[at + places.holt + 1]
-    slopes = numbers[at + places.holt + 2]
-    if count == 0:
+    level, slope = float(numbers[at + places.holt]), float(numbers[at + places.holt + 1])
+    slopes = float(numbers[at + places.holt + 2])
+    if begins:
         new, slope, slopes = x, 0.0, 0.0
     elif elapsed == 0.0:
         new = level + alpha * (x - level)
@@ -191,18 +145,12 @@ def _share(
 
 
 @inner_kernel
-def absorb(  # noqa: C901, PLR0912  one pass over all that a row can hold
+def _absorb_in_factors(
     state: Row, program: Program, used: int, x: float, time: int, added: float
-) -> bool:
-    """Absorb a reading in all factors of a row; answers whether the new state is finite.
+) -> int:
+    """Absorb a reading in all factors of a row; answers how many of them it makes start anew.
 
-    Args:
-        state: the row, changed in place also where the answer is no.
-        program: the plan.
-        used: the key's set of factors.
-        x: the reading.
-        time: its event time; not before the row's for interval weightings.
-        added: its own weight.
+    -1: the new state is not finite. See `absorb` for the arguments.
     """
     numbers, words = state.numbers, state.words
     places, terms, tables = program.places, program.terms, program.tables
@@ -214,39 +162,121 @@ def absorb(  # noqa: C901, PLR0912  one pass over all that a row can hold
     advance = 0.0 if late else elapsed
     if on_count:
         advance = 1.0 if count > 0 else 0.0
-    last = float(numbers[places.last]) if places.last >= 0 and count > 0 else x
     restarts = 0
     for k in range(terms.factors):
         row, at = used * terms.factors + k, places.first_factor + k * places.stride
-        mean = float(numbers[at + places.mean])
-        weight = float(numbers[at + places.weight] if places.weight >= 0 else tables.steady[row])
+        moments = load_moments(numbers, at, places)
+        weight = _weight_before(numbers, at, places, terms, tables, row, on_count)
         if count == 0 and terms.has_target:
-            mean, weight = terms.target, float(tables.seed_weight[row])
+            moments = _seed(terms.target)
+            weight = float(tables.seed_weight[row])
         weight, a, r = _share(terms, tables, row, on_count, count, weight, added, elapsed, late)
         if places.weight >= 0:
             numbers[at + places.weight] = weight
-        if count > 0 and a == 0.0 and not on_count and terms.weighting == EVENT:
-            restarts += 1
-        taken = x
-        if terms.weighting == PREV:
-            taken = last
-        elif terms.weighting == LINEAR and count > 0:
-            taken = last + linear_share(elapsed / float(tables.half_life[row])) * (x - last)
-        age = elapsed if late else 0.0
-        if not _absorb_moments(numbers, at, places, mean, taken, a, r, advance, age):
-            return False
+        if places.last >= 0 and count > 0:
+            half_lives = elapsed / float(tables.half_life[row])
+            last = float(numbers[places.last])
+            moments = _absorb_interval(moments, terms, last, x, a, r, half_lives, elapsed)
+        else:
+            moments = absorbed(moments, x, a, r, advance, elapsed if late else 0.0, again=False)
+        if not store_moments(numbers, at, places, moments):
+            return -1
+        restarted = count > 0 and a == 0.0 and not (on_count or late) and terms.weighting == EVENT
+        restarts += 1 if restarted else 0
         if places.holt >= 0:
             alpha, step = (float(tables.alpha[row]), 1.0) if on_count else (r, elapsed)
-            if not _absorb_holt(numbers, at, places, terms, count, x, alpha, step):
-                return False
+            begins = count == 0 or restarted
+            if not _absorb_holt(numbers, at, places, terms, begins, x, alpha, step):
+                return -1
     if places.reference >= 0 and (count == 0 or time > reference):
         words[places.reference] = time
+    return restarts
+
+
+@inner_kernel
+def _seed(target: float) -> Moments:
+    """What is known before the first reading: a value without noise."""
+    return Moments(target, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+@inner_kernel
+def _weight_before(
+    numbers: Float64,
+    at: int,
+    places: Places,
+    terms: Terms,
+    tables: Tables,
+    row: int,
+    on_count: bool,
+) -> float:
+    """W before a reading; on the count clock it is constant unless something changes it."""
+    if on_count and not (terms.adjusts_count or terms.ages):
+        return float(tables.steady[row])
+    return float(numbers[at + places.weight])
+
+
+@inner_kernel
+def _absorb_interval(
+    moments: Moments,
+    terms: Terms,
+    last: float,
+    x: float,
+    a: float,
+    r: float,
+    half_lives: float,
+    elapsed: float,
+) -> Moments:
+    """The moments with the time since the last reading, for which it stands, or the line to `x`.
+
+    Of the line's mean each end is a part: so much of it is a reading of its own time.
+    """
+    if terms.weighting == PREV:
+        return absorbed(moments, last, a, r, elapsed, elapsed, again=True)
+    newer = r * linear_share(half_lives)
+    older = 1.0 - newer
+    if older > 0.0:
+        part = (r - newer) / older
+        moments = absorbed(moments, last, a / older, part, elapsed, elapsed, again=True)
+    return absorbed(moments, x, older, newer, 0.0, 0.0, again=False)
+
+
+@inner_kernel
+def absorb(state: Row, program: Program, used: int, x: float, time: int, added: float) -> bool:
+    """Absorb a reading in a row; answers whether the new state is finite.
+
+    Args:
+        state: the row, changed in place also where the answer is no.
+        program: the plan.
+        used: the key's set of factors.
+        x: the reading.
+        time: its event time; not before the row's for interval weightings.
+        added: its own weight.
+    """
+    numbers, words, places = state.numbers, state.words, program.places
+    restarts = _absorb_in_factors(state, program, used, x, time, added)
+    if restarts < 0:
+        return False
     if places.last >= 0:
         numbers[places.last] = x
-    if places.baseline >= 0 and words[places.baseline] < terms.baseline:
+    if places.share >= 0 and program.terms.weighting == PREV and words[COUNT] > 0:
+        for k in range(program.terms.factors):  # only the first reading has weight from the start
+            numbers[places.first_factor + k * places.stride + places.share] = 0.0
+    if places.baseline >= 0 and words[places.baseline] < program.terms.baseline:
         _absorb_baseline(numbers, words, places, x)
-    words[COUNT] = 1 if restarts == terms.factors else count + 1
+    words[COUNT] = 1 if restarts == program.terms.factors else words[COUNT] + 1
     return True
+
+
+@inner_kernel
+def stand_until(state: Row, program: Program, used: int, time: int) -> None:
+    """Where a reading stands until the next one, let the last one stand until `time`.
+
+    What is known of the time until then is known before the next reading comes.
+    """
+    words, places = state.words, program.places
+    if program.terms.weighting == PREV and words[COUNT] > 0 and time > words[places.reference]:
+        last = float(state.numbers[places.last])
+        _absorb_in_factors(state, program, used, last, time, 1.0)
 
 
 @inner_kernel
@@ -261,10 +291,10 @@ def _absorb_baseline(numbers: Float64, words: Int64, places: Places, x: float) -
 
 @inner_kernel
 def age_weights(state: Row, program: Program, used: int) -> None:
-    """A reading is missing: on the count clock everything grows older by one."""
+    """A reading is missing: on the count clock, the only one to ask, all grows older by one."""
     numbers, places = state.numbers, program.places
     terms, tables = program.terms, program.tables
-    if state.words[COUNT] == 0 or tables.clock[used] != _COUNT_CLOCK:
+    if state.words[COUNT] == 0:
         return
     for k in range(terms.factors):
         at = places.first_factor + k * places.stride
@@ -287,16 +317,27 @@ def hold_back(words: Int64, numbers: Float64, places: Places, x: float, time: in
 
 
 @inner_kernel
-def is_due(words: Int64, places: Places, terms: Terms) -> bool:
-    """Whether the earliest reading held back is not to be held any longer."""
+def is_due(words: Int64, places: Places, terms: Terms, time: int) -> bool:
+    """Whether the earliest reading held back is not to be held on beside one of `time`.
+
+    There is no room for both, or it has been held for long enough.
+    """
     held = int(words[places.held])
     if held == 0:
         return False
     earliest = int(words[places.held + 1])
-    latest = int(words[places.held + 2 * held - 1])
-    if held >= terms.reorder:
+    if held == terms.reorder and earliest <= time:
         return True
-    return terms.reorder_grace != NEVER and elapsed_time(latest, earliest) > terms.reorder_grace
+    latest = latest_held(words, places)
+    return terms.reorder_grace != NEVER and elapsed_time(latest, earliest) > float(
+        terms.reorder_grace
+    )
+
+
+@inner_kernel
+def latest_held(words: Int64, places: Places) -> int:
+    """Time of the latest of the readings held back; there are some."""
+    return int(words[places.held + 2 * int(words[places.held]) - 1])
 
 
 @inner_kernel

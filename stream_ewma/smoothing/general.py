@@ -21,11 +21,22 @@ from stream_ewma.smoothing.absorbing import (
     drop_earliest,
     hold_back,
     is_due,
+    latest_held,
+    stand_until,
 )
 from stream_ewma.smoothing.layout import COUNT, FLAG_EMITTED, FLAG_STALE, Places
 from stream_ewma.smoothing.outputs import Code
 from stream_ewma.smoothing.parameters import Clock
-from stream_ewma.smoothing.plan import EVENT, NEVER, WARM_UP_HOLD, Program, Row, Terms
+from stream_ewma.smoothing.plan import (
+    EVENT,
+    LARGEST_WEIGHT,
+    NEVER,
+    WARM_UP_EMIT,
+    WARM_UP_HOLD,
+    Program,
+    Row,
+    Terms,
+)
 from stream_ewma.smoothing.readout import is_ready, read, zscore
 from stream_ewma.smoothing.rows import Action, Outcome, Rows
 from stream_ewma.smoothing.weights import elapsed_time
@@ -51,7 +62,7 @@ def _is_too_late(words: Int64, places: Places, terms: Terms, time: int) -> bool:
     if terms.weighting != EVENT or terms.refuses_late:
         return True
     lateness = elapsed_time(int(words[places.reference]), time)
-    return terms.late_cutoff != NEVER and lateness > terms.late_cutoff
+    return terms.late_cutoff != NEVER and lateness > float(terms.late_cutoff)
 
 
 @inner_kernel
@@ -61,9 +72,12 @@ def _forgets(words: Int64, places: Places, terms: Terms, rows: Rows, i: int, tim
         return True
     if places.session >= 0 and rows.session[i] > words[places.session]:
         return True
-    if terms.reset_after == NEVER or time <= words[places.reference]:
+    if terms.reset_after == NEVER:
         return False
-    return elapsed_time(time, int(words[places.reference])) > terms.reset_after
+    latest = int(words[places.reference])
+    if places.held >= 0 and words[places.held] > 0:  # those held back are not before the row's
+        latest = latest_held(words, places)
+    return time > latest and elapsed_time(time, latest) > float(terms.reset_after)
 
 
 @inner_kernel
@@ -90,51 +104,70 @@ def _admit(
 
 
 @inner_kernel
-def _observe(state: Row, program: Program, used: int, rows: Rows, i: int) -> tuple[int, int]:
-    """Take reading `i` into the row; answers its outcome so far, and notes."""
+def _observe(
+    state: Row,
+    program: Program,
+    used: int,
+    rows: Rows,
+    i: int,
+    out: NDArray[np.float64],
+) -> tuple[int, int]:
+    """Take in reading `i` and fill in its z-scores; answers its outcome so far, and notes."""
     numbers, words = state.numbers, state.words
     places, terms = program.places, program.terms
     x, time = float(rows.x[i]), int(rows.time[i])
-    if not (isfinite(x) and abs(x) <= terms.most):
+    added = float(rows.weight[i]) if len(rows.weight) > 0 else 1.0
+    if not (isfinite(x) and abs(x) <= terms.most and 0.0 < added <= LARGEST_WEIGHT):
         return _NOT_FINITE, 0
     on_count = program.tables.clock[used] == _COUNT_CLOCK
     notes = _admit(words, places, terms, on_count, rows, i, time)
     if notes == _NOT_ADMITTED:
         return _LATE, 0
-    x, clipped = clip(numbers, words, places, terms, x)
     if places.flags >= 0:
         words[places.flags] &= ~FLAG_STALE
-    sound = True
-    if places.held < 0:
-        added = float(rows.weight[i]) if len(rows.weight) > 0 else 1.0
-        sound = absorb(state, program, used, x, time, added)
-    else:
-        while is_due(words, places, terms) and sound:
-            sound = _absorb_earliest(state, program, used)
-        if words[COUNT] > 0 and time < words[places.reference]:
-            return _LATE, 0
-        hold_back(words, numbers, places, x, time)
+    if places.held >= 0:
+        return _hold_back_or_absorb(state, program, used, x, time), notes
+    stand_until(state, program, used, time)
+    _read_zscores(state, program, x, out, i)
+    x, clipped = clip(numbers, words, places, terms, x)
+    sound = absorb(state, program, used, x, time, added)
     return (_EMITTED if sound else _NOT_FINITE), notes | clipped
 
 
 @inner_kernel
-def _absorb_earliest(state: Row, program: Program, used: int) -> bool:
+def _hold_back_or_absorb(state: Row, program: Program, used: int, x: float, time: int) -> int:
+    """Sort a reading in among those held back; answers its outcome so far.
+
+    None of them is too large to be absorbed in any order: see `LARGEST_KEPT`.
+    """
+    words, places, terms = state.words, program.places, program.terms
+    while is_due(words, places, terms, time):
+        _absorb_earliest(state, program, used)
+    if words[COUNT] > 0 and time < words[places.reference]:
+        return _LATE
+    if words[places.held] < terms.reorder:
+        hold_back(words, state.numbers, places, x, time)
+    else:  # all those held back are later
+        absorb(state, program, used, x, time, 1.0)
+    return _EMITTED
+
+
+@inner_kernel
+def _absorb_earliest(state: Row, program: Program, used: int) -> None:
     """Absorb the earliest of the readings held back."""
     at = program.places.held
     time, x = int(state.words[at + 1]), float(state.numbers[at + 2])
     drop_earliest(state.words, program.places)
-    return absorb(state, program, used, x, time, 1.0)
+    absorb(state, program, used, x, time, 1.0)
 
 
 @inner_kernel
-def absorb_held(state: Row, program: Program, used: int) -> bool:
-    """Absorb all that is held back: for a look at the results, on a copy of the row."""
-    if program.places.held < 0:
-        return True
-    sound = True
-    while state.words[program.places.held] > 0 and sound:
-        sound = _absorb_earliest(state, program, used)
-    return sound
+def bring_up_to(state: Row, program: Program, used: int, time: int) -> None:
+    """Absorb all that waits: for a look at the results at `time`, on a copy of the row."""
+    if program.places.held >= 0:
+        while state.words[program.places.held] > 0:
+            _absorb_earliest(state, program, used)
+    stand_until(state, program, used, time)
 
 
 @inner_kernel
@@ -147,7 +180,7 @@ def _is_worth_emitting(
     worth = bool(words[places.flags] & FLAG_EMITTED == 0)
     if places.emitted_time >= 0:
         last = int(words[places.emitted_time])
-        worth = worth or (time > last and elapsed_time(time, last) >= terms.emit_interval)
+        worth = worth or (time > last and elapsed_time(time, last) >= float(terms.emit_interval))
         if worth:
             words[places.emitted_time] = time
     if places.emitted_mean >= 0:
@@ -179,9 +212,12 @@ def _emit(
     mean = float(replay.numbers[places.first_factor + places.mean])
     if not _is_worth_emitting(state.numbers, state.words, places, terms, mean, time):
         return _THINNED, notes
+    is_null = notes & NOTE_NOT_READY != 0 and terms.warm_up == WARM_UP_EMIT
     for column in range(len(program.reads.code)):
         if program.reads.code[column] != _ZSCORE:
             out[column, i] = read(replay, program, used, column, time, notes)
+        elif is_null:
+            out[column, i] = nan
     return _EMITTED, notes
 
 
@@ -202,7 +238,7 @@ def _copy(target: Int64, to: int, source: Int64, start: int, count: int) -> None
 
 
 @kernel
-def fold_rows(  # noqa: C901, PLR0912  one pass over all that can happen to a row
+def fold_rows(  # noqa: C901  one pass over all that can happen to a row
     words: Int64,
     factor: UInt16,
     program: Program,
@@ -215,7 +251,7 @@ def fold_rows(  # noqa: C901, PLR0912  one pass over all that can happen to a ro
 ) -> int:
     """Fold all rows; answers their number, or the first row outside the state or the factors.
 
-    `trial` has the words of the row at work, `replay` those with the readings held back absorbed.
+    `trial` has the words of the row at work, `replay` those with all that waits absorbed.
     """
     width = program.places.width
     for i in range(len(rows.slot)):
@@ -234,14 +270,12 @@ def fold_rows(  # noqa: C901, PLR0912  one pass over all that can happen to a ro
         _copy(trial.words, 0, words, at, width)
         result, noted = _EMITTED, 0
         if action == _OBSERVE:
-            _read_zscores(trial, program, float(rows.x[i]), out, i)
-            result, noted = _observe(trial, program, used, rows, i)
+            result, noted = _observe(trial, program, used, rows, i, out)
         elif program.terms.ages:
             age_weights(trial, program, used)
         _copy(replay.words, 0, trial.words, 0, width)
-        if result == _EMITTED and not absorb_held(replay, program, used):
-            result = _NOT_FINITE
         if result == _EMITTED:
+            bring_up_to(replay, program, used, int(rows.time[i]))
             if replay.words[COUNT] == 0 or action > _HOLD:
                 result = _NO_STATE
             else:

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from enum import IntEnum
+from math import isfinite
 from typing import Final
 
 import numpy as np
 
 from stream_ewma.columns import UInt8
-from stream_ewma.jit import kernel
+from stream_ewma.jit import inner_kernel, kernel
 from stream_ewma.smoothing.layout import COUNT
 from stream_ewma.smoothing.parameters import Clock, Factor
-from stream_ewma.smoothing.plan import Plan, Program, Row
+from stream_ewma.smoothing.plan import Plan, Program, Row, steady_weight
 from stream_ewma.smoothing.power import exp2_negative
 from stream_ewma.smoothing.state import KeyedState
 from stream_ewma.smoothing.weights import elapsed_time
@@ -42,6 +43,20 @@ def merge(plan: Plan, into: Row, other: Row, used: int = 0) -> None:
     Raises:
         ValueError: what the plan keeps depends on the order of the readings; the message says why.
     """
+    _check_order_is_free(plan, used)
+    if other.words[COUNT] == 0:
+        return
+    newer = 0
+    if plan.places.session >= 0:
+        newer = int(other.words[plan.places.session]) - int(into.words[plan.places.session])
+    if into.words[COUNT] == 0 or newer > 0:
+        into.words[:] = other.words
+    elif newer == 0:
+        _merge(into, other, plan.program, used)
+
+
+def _check_order_is_free(plan: Plan, used: int) -> None:
+    """Raise unless what the plan keeps is the same whatever the order of the readings was."""
     mode = plan.mode
     if plan.sets[used][0].clock is Clock.COUNT:
         raise ValueError("merge: on the count clock a reading has no age; only event time merges")
@@ -53,12 +68,17 @@ def merge(plan: Plan, into: Row, other: Row, used: int = 0) -> None:
         raise ValueError("merge: both states start from the seed, which would count twice")
     if plan.places.baseline >= 0:
         raise ValueError("merge: a baseline of first readings depends on their order")
-    if other.words[COUNT] == 0:
-        return
-    if into.words[COUNT] == 0:
-        into.words[:] = other.words
-        return
-    _merge(into, other, plan.program, used)
+    if mode.reset_after is not None:
+        raise ValueError("merge: whether reset_after applies depends on the order of readings")
+
+
+@inner_kernel
+def _between(first: float, second: float, a: float, b: float) -> float:
+    """`a` of one and `b` of the other, a + b = 1; a constant stays exact."""
+    if b == 1.0:  # not even a rounding error of the first is left
+        return second
+    change = second - first
+    return first + b * change if isfinite(change) else a * first + b * second
 
 
 @kernel
@@ -74,7 +94,11 @@ def _merge(into: Row, other: Row, program: Program, used: int) -> None:
         w_a = into.numbers[at + places.weight] * exp2_negative(into_age / half_life)
         w_b = other.numbers[at + places.weight] * exp2_negative(other_age / half_life)
         a, b = w_a / (w_a + w_b), w_b / (w_a + w_b)
-        d = other.numbers[at + places.mean] - into.numbers[at + places.mean]
+        mean_a, mean_b = (
+            float(into.numbers[at + places.mean]),
+            float(other.numbers[at + places.mean]),
+        )
+        d = mean_b - mean_a
         if places.spread >= 0:
             q, v = at + places.spread, at + places.spread + 1
             mixed = a * a * into.numbers[q] + b * b * other.numbers[q]
@@ -82,13 +106,14 @@ def _merge(into: Row, other: Row, program: Program, used: int) -> None:
             into.numbers[v] = a * into.numbers[v] + b * other.numbers[v] + a * b * d * d
         if places.line >= 0:
             line = at + places.line
-            lag_a, lag_b = into.numbers[line] + into_age, other.numbers[line] + other_age
+            lag_a = float(into.numbers[line]) + into_age
+            lag_b = float(other.numbers[line]) + other_age
             d_t = lag_a - lag_b  # the lag grows backwards: later times have the smaller one
             for moment, product in ((line + 1, d_t * d_t), (line + 2, d * d_t)):
                 mixed = a * into.numbers[moment] + b * other.numbers[moment]
                 into.numbers[moment] = mixed + a * b * product
-            into.numbers[line] = lag_a - b * d_t
-        into.numbers[at + places.mean] += b * d
+            into.numbers[line] = a * lag_a + b * lag_b
+        into.numbers[at + places.mean] = _between(mean_a, mean_b, a, b)
         into.numbers[at + places.weight] = w_a + w_b
     into.words[places.reference] = time
     into.words[COUNT] += other.words[COUNT]
@@ -135,7 +160,7 @@ def change_factors(
             continue
         for k, factor in enumerate(after):
             column = places.first_factor + k * places.stride + places.weight
-            steady = 1.0 / factor.count_alpha
+            steady = steady_weight(factor.count_alpha)
             if old.mode.adjusts(event_time=False):
                 numbers[found, column] = np.minimum(numbers[found, column], steady)
             else:

@@ -40,6 +40,7 @@ class Places(NamedTuple):
         line: float, L, how far the mean of the times lies behind `reference`; the next words are
             Vtt and Vtx, the weighted (co)moments of time, and of time and reading.
         holt: float, Holt's level; the next words are its slope, and the weight of the slopes.
+        share: float, the last reading's share in W, where it goes on taking weight.
     """
 
     width: int
@@ -60,6 +61,7 @@ class Places(NamedTuple):
     seeded: int
     line: int
     holt: int
+    share: int
 
 
 COUNT: Final = 0
@@ -149,6 +151,7 @@ def places_of(mode: Mode, need: Needs, factors: int) -> Places:
         "seeded": factor.take(need.seeded),
         "line": factor.take(need.line, 3),
         "holt": factor.take(need.holt, 3),
+        "share": factor.take(last and need.spread),
     }
     return Places(
         width=key.end + factors * factor.end,

@@ -170,7 +170,7 @@ class Emission:
     change: float | None = None
 
     def __post_init__(self) -> None:
-        given = {"interval": self.interval, "change": self.change}
+        given = {"interval": self.interval, "on_change": self.change}
         ((name, value), *more) = [(n, v) for n, v in given.items() if v is not None] or [("", 0)]
         if more or not name:
             raise ValueError("emit: write either interval or on_change")
@@ -247,6 +247,8 @@ class Mode:
             raise ValueError("reorder_grace: write reorder too, how many readings are held back")
         if interval and self.weighted:
             raise ValueError("weighting: an interval weighting leaves no room for a weight")
+        if self.weighted and self.seed is not None and self.seed.readings is not None:
+            raise ValueError("seed.readings: a plain mean leaves no room for a weight")
         if interval and self.trend.method == "holt":
             raise ValueError("trend: holt has weights of its own; write weighting: event")
 
@@ -280,6 +282,8 @@ class Mode:
             raise ValueError(f"weighting: {self.weighting.value} needs half_life, in event time")
         if self.trend.beta_half_life is not None:
             raise ValueError("trend.beta_half_life: on the count clock write beta")
+        if self.trend.method == "holt" and not self.ignore_na:
+            raise ValueError("trend: holt takes no notice of missing readings; remove ignore_na")
         if self.seed is not None and self.seed.readings is not None and self.adjust:
             raise ValueError("seed.readings: contradicts adjust: true")
 

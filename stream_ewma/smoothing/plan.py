@@ -17,7 +17,6 @@ MOST_COLUMNS: Final = 1 << 12
 _WEIGHTINGS: Final = tuple(Weighting)
 EVENT: Final = _WEIGHTINGS.index(Weighting.EVENT)
 PREV: Final = _WEIGHTINGS.index(Weighting.INTERVAL_PREV)
-LINEAR: Final = _WEIGHTINGS.index(Weighting.INTERVAL_LINEAR)
 
 WARM_UP_EMIT: Final = 0
 WARM_UP_HOLD: Final = 1
@@ -89,7 +88,8 @@ class Reads(NamedTuple):
         factor: int64, place of the factor in the key's set.
         minus: int64, place of the factor that a difference subtracts.
         horizon: float64, of a forecast.
-        scale: float64, what the quantity is multiplied by: slopes and lags have units of their own.
+        scale: float64, what the quantity is multiplied by in event time: slopes and lags have units
+            of their own.
     """
 
     code: Int64
@@ -129,6 +129,16 @@ class Row(NamedTuple):
 LARGEST_SQUARED: Final = 1e150
 """With a variance, larger readings are refused: their squares would overflow."""
 
+LARGEST_KEPT: Final = 2.0**1022
+"""Where a reading waits for the next one to be absorbed, larger ones are refused: the difference
+of two would overflow, and the state would never get rid of the one that waits."""
+
+LARGEST_WEIGHT: Final = 1e150
+"""Larger weights are refused: their sum could overflow."""
+
+
+LARGEST_STEADY: Final = 2.0**1000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -139,7 +149,7 @@ class Plan:
         mode: what all keys have in common.
         outputs: the columns of results, in order.
         time_unit: ticks of the readings' times in the unit of slopes and lags (1000 for
-            milliseconds and seconds).
+            milliseconds and seconds); on the count clock their unit is one reading.
 
     Raises:
         ValueError: they do not fit; the message begins with the setting's name.
@@ -164,12 +174,14 @@ class Plan:
             count_clock=Clock.COUNT in clocks,
         )
         places = places_of(self.mode, need, len(self.sets[0]))
-        time_unit = self.time_unit if clocks == {Clock.EVENT_TIME} else 1.0
+        terms = _terms(len(self.sets[0]), self.mode, squares=need.spread or need.line)
+        if terms.has_target and abs(terms.target) > terms.most:
+            raise ValueError(f"seed.value: write a number of at most {terms.most:g}")
         program = Program(
             places,
-            _terms(len(self.sets[0]), self.mode, spread=need.spread),
+            terms,
             _tables(self.sets, self.mode),
-            _reads(self.outputs, time_unit),
+            _reads(self.outputs, self.time_unit),
         )
         derived = {"program": program, "is_plain": self._is_plain(places)}
         for name, value in derived.items():
@@ -228,20 +240,28 @@ class Plan:
         )
 
 
+def steady_weight(alpha: float) -> float:
+    """The sum of weights that readings of weight 1 keep up, 1/alpha.
+
+    Bounded, so that it is finite for every alpha; no reading would be felt at the bound.
+    """
+    return min(1.0 / alpha, LARGEST_STEADY)
+
+
 def _tables(sets: tuple[tuple[Factor, ...], ...], mode: Mode) -> Tables:
-    alpha, half_life, seed_weight = [], [], []
+    alpha, steady, half_life, seed_weight = [], [], [], []
     for factor in (each for factors in sets for each in factors):
         counts = factor.clock is Clock.COUNT
         alpha.append(factor.count_alpha if counts else nan)
         half_life.append(nan if factor.half_life is None else float(factor.half_life))
         own = None if mode.seed is None else mode.seed.weight
-        steady = 1.0 / alpha[-1] if counts else 1.0
-        seed_weight.append(steady if own is None else own)
-    alphas = np.array(alpha)
+        steady.append(steady_weight(alpha[-1]) if counts else nan)
+        usual = steady[-1] if counts else 1.0
+        seed_weight.append(usual if own is None else own)
     return Tables(
         clock=np.array([factors[0].clock for factors in sets], np.uint8),
-        alpha=alphas,
-        steady=1.0 / alphas,
+        alpha=np.array(alpha),
+        steady=np.array(steady),
         half_life=np.array(half_life),
         seed_weight=np.array(seed_weight),
     )
@@ -255,7 +275,7 @@ def _number(value: float | None) -> float:
     return nan if value is None else float(value)
 
 
-def _terms(factors: int, mode: Mode, *, spread: bool) -> Terms:
+def _terms(factors: int, mode: Mode, *, squares: bool) -> Terms:
     seed, limits, emission = mode.seed, mode.limits, mode.emission
     outliers = mode.outliers
     return Terms(
@@ -287,9 +307,15 @@ def _terms(factors: int, mode: Mode, *, spread: bool) -> Terms:
         baseline=0 if limits is None else int(limits.baseline or 0),
         emit_interval=_span(None if emission is None else emission.interval),
         emit_change=_number(None if emission is None else emission.change),
-        most=LARGEST_SQUARED if spread or (limits is not None and limits.baseline) else inf,
+        most=_most(mode, squares=squares),
         biased=mode.biased,
     )
+
+
+def _most(mode: Mode, *, squares: bool) -> float:
+    if squares or (mode.limits is not None and mode.limits.baseline is not None):
+        return LARGEST_SQUARED
+    return inf if mode.weighting is Weighting.EVENT else LARGEST_KEPT
 
 
 def _reads(outputs: tuple[Output, ...], time_unit: float) -> Reads:

@@ -7,11 +7,12 @@ from stream_ewma.columns import Float64, Int64
 from stream_ewma.jit import inner_kernel
 from stream_ewma.smoothing.absorbing import NOTE_LATE, NOTE_NOT_READY, predictive_deviation
 from stream_ewma.smoothing.layout import COUNT, Places
+from stream_ewma.smoothing.moments import Moments, absorbed, load_moments
 from stream_ewma.smoothing.outputs import Code
 from stream_ewma.smoothing.parameters import Clock
 from stream_ewma.smoothing.plan import PREV, WARM_UP_EMIT, Program, Row, Terms
-from stream_ewma.smoothing.power import exp2_negative, one_minus_exp2_negative
-from stream_ewma.smoothing.weights import elapsed_time
+from stream_ewma.smoothing.power import exp2_negative
+from stream_ewma.smoothing.weights import elapsed_time, share_of_interval
 
 _COUNT_CLOCK: Final = int(Clock.COUNT)
 _EWMA: Final = int(Code.EWMA)
@@ -46,28 +47,36 @@ def time_since(words: Int64, places: Places, time: int) -> float:
 
 
 @inner_kernel
-def mean_at(
+def moments_at(
     numbers: Float64, at: int, places: Places, terms: Terms, half_life: float, elapsed: float
-) -> float:
-    """The mean of the factor at `at`, `elapsed` after the last reading.
+) -> Moments:
+    """The moments of the factor at `at`, `elapsed` after the last reading.
 
-    Constant, but for a reading that stands until the next one: then it moves to that reading,
-    m + (1-d)/(W d + 1-d) (x_last - m) with d = 2^-(elapsed / half life).
+    Constant, but for the lag, and for a reading that stands until the next one: the longer it
+    does, the more of them all it is.
     """
-    mean = float(numbers[at + places.mean])
-    if terms.weighting != PREV or elapsed == 0.0:
-        return mean
-    gained = one_minus_exp2_negative(elapsed / half_life)
-    total = 1.0
-    if terms.adjusts_event:
-        total = numbers[at + places.weight] * exp2_negative(elapsed / half_life) + gained
-    return mean + gained / total * (float(numbers[places.last]) - mean)
+    moments = load_moments(numbers, at, places)
+    if terms.weighting == PREV and elapsed > 0.0:
+        weight = float(numbers[at + places.weight])
+        _, a, r = share_of_interval(weight, elapsed / half_life, terms.adjusts_event)
+        last = float(numbers[places.last])
+        return absorbed(moments, last, a, r, elapsed, elapsed, again=True)
+    return Moments(
+        moments.mean,
+        moments.spread,
+        moments.variance,
+        moments.seeded,
+        moments.lag + elapsed,
+        moments.of_time,
+        moments.with_time,
+        moments.share,
+    )
 
 
 @inner_kernel
-def effective_count(numbers: Float64, at: int, places: Places) -> float:
+def effective_count(spread: float) -> float:
     """Kish's effective number of readings, 1/(1 - Q)."""
-    return 1.0 / (1.0 - float(numbers[at + places.spread]))
+    return 1.0 / (1.0 - spread)
 
 
 @inner_kernel
@@ -78,7 +87,7 @@ def is_ready(numbers: Float64, words: Int64, places: Places, terms: Terms) -> bo
     if terms.min_n_eff > 0.0:
         for k in range(terms.factors):
             at = places.first_factor + k * places.stride
-            if effective_count(numbers, at, places) < terms.min_n_eff:
+            if effective_count(float(numbers[at + places.spread])) < terms.min_n_eff:
                 return False
     return True
 
@@ -91,49 +100,42 @@ def zscore(
     if words[COUNT] == 0:
         return nan
     deviation = predictive_deviation(numbers, at, places, terms.has_target)
-    return (x - numbers[at + places.mean]) / deviation if deviation > 0.0 else nan
+    return (x - float(numbers[at + places.mean])) / deviation if deviation > 0.0 else nan
 
 
 @inner_kernel
-def _variance(numbers: Float64, words: Int64, at: int, places: Places, terms: Terms) -> float:
-    biased, spread = float(numbers[at + places.spread + 1]), float(numbers[at + places.spread])
-    if terms.biased:
-        return biased
-    return biased / spread if words[COUNT] >= 2 and spread > 0.0 else nan
-
-
-@inner_kernel
-def _line(numbers: Float64, at: int, places: Places, elapsed: float) -> tuple[float, float]:
-    """Slope, and how far ahead of the mean of the times the end of the line is."""
-    if places.holt >= 0:
-        return float(numbers[at + places.holt + 1]), elapsed
-    line = at + places.line
-    moment = float(numbers[line + 1])
-    sure = moment > 0.0 and effective_count(numbers, at, places) >= _FEWEST_FOR_SLOPE
-    slope = float(numbers[line + 2]) / moment if sure else 0.0
-    return slope, float(numbers[line]) + elapsed
+def _variance(moments: Moments, count: int, biased: bool) -> float:
+    if biased:
+        return moments.variance
+    return moments.variance / moments.spread if count >= 2 and moments.spread > 0.0 else nan
 
 
 @inner_kernel
 def _trend(
-    numbers: Float64, at: int, places: Places, code: int, horizon: float, elapsed: float
+    numbers: Float64,
+    at: int,
+    places: Places,
+    moments: Moments,
+    code: int,
+    horizon: float,
+    elapsed: float,
 ) -> float:
-    slope, ahead = _line(numbers, at, places, elapsed)
+    """Slope, level or forecast: by Holt from his level on, by the fit from the mean on."""
+    if places.holt >= 0:
+        start, slope = float(numbers[at + places.holt]), float(numbers[at + places.holt + 1])
+        ahead = elapsed
+    else:
+        sure = moments.of_time > 0.0 and effective_count(moments.spread) >= _FEWEST_FOR_SLOPE
+        start, slope = moments.mean, (moments.with_time / moments.of_time if sure else 0.0)
+        ahead = moments.lag
     if code == _SLOPE:
         return slope
-    start = float(numbers[at + places.holt] if places.holt >= 0 else numbers[at + places.mean])
     return start + slope * (ahead + (horizon if code == _FORECAST else 0.0))
 
 
 @inner_kernel
 def _chart(
-    numbers: Float64,
-    words: Int64,
-    at: int,
-    places: Places,
-    terms: Terms,
-    code: int,
-    mean: float,
+    numbers: Float64, words: Int64, places: Places, terms: Terms, moments: Moments, code: int
 ) -> float:
     """The control chart: centre, limits, or 1.0 where the mean is outside of them.
 
@@ -145,15 +147,15 @@ def _chart(
         if words[places.baseline] < terms.baseline:
             return nan
         centre = float(numbers[places.baseline + 1])
-        sigma = sqrt(numbers[places.baseline + 2] / (terms.baseline - 1))
-    own = numbers[at + places.seeded] if terms.has_target else 1.0 - numbers[at + places.spread]
+        sigma = sqrt(float(numbers[places.baseline + 2]) / (terms.baseline - 1))
+    own = moments.seeded if terms.has_target else 1.0 - moments.spread
     half_width = terms.width * sigma * sqrt(own)
     if code == _UCL:
         return centre + half_width
     if code == _LCL:
         return centre - half_width
     if code == _OUT_OF_CONTROL:
-        return 1.0 if abs(mean - centre) > half_width else 0.0
+        return 1.0 if abs(moments.mean - centre) > half_width else 0.0
     return centre
 
 
@@ -166,21 +168,38 @@ def _of_factor(state: Row, program: Program, used: int, column: int, elapsed: fl
     at = places.first_factor + k * places.stride
     half_life = program.tables.half_life
     row = used * terms.factors
-    mean = mean_at(numbers, at, places, terms, float(half_life[row + k]), elapsed)
+    moments = moments_at(numbers, at, places, terms, float(half_life[row + k]), elapsed)
+    if code == _N_EFF:
+        return effective_count(moments.spread)
     if code in (_VARIANCE, _STD):
-        variance = _variance(numbers, words, at, places, terms)
+        variance = _variance(moments, int(words[COUNT]), terms.biased)
         return sqrt(variance) if code == _STD else variance
     if code in (_SLOPE, _LEVEL, _FORECAST):
-        return _trend(numbers, at, places, code, float(reads.horizon[column]), elapsed)
+        horizon = float(reads.horizon[column])
+        return _trend(numbers, at, places, moments, code, horizon, elapsed)
     if code in (_CENTRE, _UCL, _LCL, _OUT_OF_CONTROL):
-        return _chart(numbers, words, at, places, terms, code, mean)
-    if code == _LAG:
-        return float(numbers[at + places.line] + elapsed)
+        return _chart(numbers, words, places, terms, moments, code)
+    value = moments.lag if code == _LAG else moments.mean
     if code == _DIFFERENCE:
         k = int(reads.minus[column])
         other = places.first_factor + k * places.stride
-        mean -= mean_at(numbers, other, places, terms, float(half_life[row + k]), elapsed)
-    return mean
+        value -= moments_at(numbers, other, places, terms, float(half_life[row + k]), elapsed).mean
+    return value
+
+
+@inner_kernel
+def _weight_sum(state: Row, program: Program, used: int, k: int, elapsed: float) -> float:
+    """W of factor `k`, `elapsed` after its last reading."""
+    places, terms = program.places, program.terms
+    at = places.first_factor + k * places.stride
+    weight = float(state.numbers[at + places.weight])
+    if elapsed == 0.0:
+        return weight
+    half_lives = elapsed / float(program.tables.half_life[used * terms.factors + k])
+    if terms.weighting == PREV:
+        weight, _, _ = share_of_interval(weight, half_lives, terms.adjusts_event)
+        return weight
+    return weight * exp2_negative(half_lives)
 
 
 @inner_kernel
@@ -195,8 +214,8 @@ def read(state: Row, program: Program, used: int, column: int, time: int, notes:
         time: looked at where time is kept; a time before the last reading counts as that.
         notes: bits of `NOTE_...` for this row.
     """
-    numbers, words = state.numbers, state.words
-    places, terms, tables = program.places, program.terms, program.tables
+    words, places = state.words, program.places
+    terms, tables = program.terms, program.tables
     code = int(program.reads.code[column])
     if code == _COUNT:
         return float(words[COUNT])
@@ -204,17 +223,13 @@ def read(state: Row, program: Program, used: int, column: int, time: int, notes:
         return 0.0 if notes & NOTE_NOT_READY else 1.0
     if code == _LATE:
         return 1.0 if notes & NOTE_LATE else 0.0
-    k = int(program.reads.factor[column])
-    at = places.first_factor + k * places.stride
     on_count = tables.clock[used] == _COUNT_CLOCK
     elapsed = 0.0 if on_count else time_since(words, places, time)
     value = nan
-    if code == _N_EFF:
-        value = effective_count(numbers, at, places)
-    elif code == _WEIGHT_SUM:
-        value = float(numbers[at + places.weight])
-        if not on_count:
-            value *= exp2_negative(elapsed / float(tables.half_life[used * terms.factors + k]))
-    elif not notes & NOTE_NOT_READY or terms.warm_up != WARM_UP_EMIT:
+    if code == _WEIGHT_SUM:
+        value = _weight_sum(state, program, used, int(program.reads.factor[column]), elapsed)
+    elif code == _N_EFF or not notes & NOTE_NOT_READY or terms.warm_up != WARM_UP_EMIT:
         value = _of_factor(state, program, used, column, elapsed)
-    return value * float(program.reads.scale[column]) if isfinite(value) else nan
+    if not on_count:
+        value *= float(program.reads.scale[column])
+    return value if isfinite(value) else nan

@@ -117,9 +117,8 @@ def fold(
         _EMPTY if session is None else session,
         np.empty(0, np.uint8) if restart is None else restart,
     )
-    if any(len(column) not in (n, 0) for column in rows[4:]) or any(
-        len(column) != n for column in rows[:4]
-    ):
+    given = [column for column in (time, x, action, weight, session, restart) if column is not None]
+    if any(len(column) != n for column in given):
         raise ValueError("the columns must have the same length")
     if state.places != plan.places:
         raise ValueError("the state has another plan's rows")

@@ -53,7 +53,8 @@ class Rows(NamedTuple):
         time: int64 (n,), event time; looked at where time is kept.
         x: float64 (n,), readings; looked at where the action is `OBSERVE`.
         action: uint8 (n,), an `Action`.
-        weight: float64 (n,) or (0,), the readings' own weights, greater than 0; none: 1.
+        weight: float64 (n,) or (0,), the readings' own weights, greater than 0; none: 1. A reading
+            of any other weight is refused like one that is not finite.
         session: int64 (n,) or (0,), the session a reading belongs to, rising with time.
         restart: uint8 (n,) or (0,), not 0 where the key is to be forgotten before the reading.
     """

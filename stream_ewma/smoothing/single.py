@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stream_ewma.columns import Float64, Int64
 from stream_ewma.jit import inner_kernel, kernel
 from stream_ewma.smoothing.absorbing import NOTE_NOT_READY
-from stream_ewma.smoothing.general import absorb_held, fold_rows
+from stream_ewma.smoothing.general import bring_up_to, fold_rows
 from stream_ewma.smoothing.layout import COUNT, Places
 from stream_ewma.smoothing.plan import Plan, Program, Reads, Row, Tables, Terms
 from stream_ewma.smoothing.readout import is_ready, read, zscore
@@ -22,6 +22,9 @@ from stream_ewma.smoothing.rows import Action, Rows
 
 _OBSERVE: Final = int(Action.OBSERVE)
 _HOLD: Final = int(Action.HOLD)
+
+AT_LAST: Final = -(1 << 63)
+"""No reading is earlier: results are read at the time of the last one."""
 
 # The block begins with the sizes of its parts and what changes with every reading.
 _WIDTH: Final = 0
@@ -83,7 +86,7 @@ class Block:
     def put(self, row: Int64) -> None:
         """Replace the key's row."""
         self.row[:] = row
-        refresh(self.words, self.numbers)
+        refresh(self.words, self.numbers, AT_LAST)
 
 
 @inner_kernel
@@ -107,6 +110,7 @@ def _places(words: _Words, at: int) -> Places:
         seeded=words[at + 15],
         line=words[at + 16],
         holt=words[at + 17],
+        share=words[at + 18],
     )
 
 
@@ -218,18 +222,19 @@ def update(words: _Words, numbers: Float64, x: float, time: int, added: float) -
 
 
 @kernel
-def refresh(words: _Words, numbers: Float64) -> None:
-    """Bring what results are read off up to date with a row that was put into the block."""
+def refresh(words: _Words, numbers: Float64, time: int) -> None:
+    """Bring what results are read off up to date with the row, as it is at `time`."""
     program = _program(words, numbers, 0, 1)
     row, replay = _row(words, numbers, 0), _row(words, numbers, 2)
     for word in range(len(row.words)):
         replay.words[word] = row.words[word]
-    absorb_held(replay, program, 0)
+    bring_up_to(replay, program, 0, time)
 
 
 @kernel
 def look(words: _Words, numbers: Float64, column: int, time: int) -> float:
     """One column of the block at `time`; NaN where it is not defined. Not for z-scores."""
+    refresh(words, numbers, time)
     program = _program(words, numbers, 0, words[_COLUMNS])
     state = _row(words, numbers, 2)
     if state.words[COUNT] == 0:
@@ -240,7 +245,8 @@ def look(words: _Words, numbers: Float64, column: int, time: int) -> float:
 
 @kernel
 def score(words: _Words, numbers: Float64, x: float) -> float:
-    """The z-score of a reading that is not absorbed."""
+    """The z-score of a reading that is not absorbed, at the time of the last one."""
+    refresh(words, numbers, AT_LAST)
     program = _program(words, numbers, 0, 1)
     state = _row(words, numbers, 2)
     at = program.places.first_factor

@@ -66,7 +66,7 @@ def share_of_event(
         added *= exp2_negative(half_lives)
     else:
         weight *= exp2_negative(half_lives)
-        if weight < RESTART_WEIGHT:
+        if weight < RESTART_WEIGHT * added:
             return added, 0.0, 1.0
     total = weight + added
     return total, weight / total, added / total

@@ -144,3 +144,9 @@ def test_more_rules_than_a_state_can_name_are_refused() -> None:
     KeyRules(OTHER, [Rule("a", FAST)] * 65_535)
     with pytest.raises(ValueError, match="at most 65535, not 65536"):
         KeyRules(OTHER, [Rule("a", FAST)] * 65_536)
+
+
+def test_rules_of_another_number_of_factors_are_refused() -> None:
+    KeyRules((FAST, FAST), [Rule("a", (OTHER, OTHER))])
+    with pytest.raises(ValueError, match=r"^rules: each needs 2 factors, as the default has"):
+        KeyRules((FAST, FAST), [Rule("a", OTHER)])

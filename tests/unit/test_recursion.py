@@ -1,10 +1,7 @@
 """The fold, row by row: seeds, time, late readings, silences, bad numbers, actions."""
 
-import json
 import math
-from pathlib import Path
 
-import numpy as np
 import pytest
 
 from stream_ewma.smoothing.parameters import Factor
@@ -218,70 +215,3 @@ def test_a_slot_without_a_row_is_refused(slot: int, action: Action) -> None:
 def test_an_unknown_factor_is_refused() -> None:
     with pytest.raises(IndexError, match="unknown factor"):
         fold_rows(new_state(1, [9]), [COUNT], [1.0])
-
-
-VECTORS = {
-    vector["id"]: vector
-    for vector in json.loads(
-        (Path(__file__).parents[1] / "vectors" / "ewma_vectors.json").read_text()
-    )
-}
-COVERED_PARAMS = {"alpha", "span", "com", "halflife", "halflife_s", "tau", "seed"}
-COVERED_PARAMS |= {"adjust", "ignore_na", "weighting", "late", "null_output", "nonfinite", "note"}
-
-
-def is_covered(vector: dict) -> bool:
-    """Whether this fold has the vector's operation: a mean, with a seed that is a reading."""
-    params = vector["params"]
-    if vector["op"] != "ewm_mean" or not set(params) <= COVERED_PARAMS:
-        return False
-    if params.get("seed") == "sma" or params.get("weighting", "event") != "event":
-        return False
-    # On the count clock a gap ages nothing: only pandas' ignore_na=True is the same.
-    gaps = None in vector["input"] and params.get("ignore_na") is not True
-    return params.get("adjust", True) or not gaps
-
-
-def factor_and_times(vector: dict) -> tuple[Factor, list[int]]:
-    """adjust=True without times is event time with one second between readings."""
-    params, n = vector["params"], len(vector["input"])
-    scale = next((name for name in ("halflife_s", "halflife", "tau") if name in params), None)
-    rate = {name: params[name] for name in ("alpha", "span", "com") if name in params}
-    if not params.get("adjust", True):
-        return Factor(**rate), [0] * n
-    if scale is None:
-        half_life_s = -math.log(2) / math.log1p(-Factor(**rate).count_alpha)
-    else:
-        half_life_s = params[scale] * (math.log(2) if scale == "tau" else 1.0)
-    times = vector.get("times")
-    if times is None:
-        seen = np.cumsum([x is not None and math.isfinite(float(x)) for x in vector["input"]])
-        times = seen.tolist() if params.get("ignore_na") else range(n)
-    return Factor(half_life=1000 * half_life_s), [round(1000 * t) for t in times]
-
-
-COVERED = [name for name, vector in VECTORS.items() if is_covered(vector)]
-
-
-def test_the_vectors_of_means_are_covered() -> None:
-    assert len(COVERED) >= 30
-
-
-@pytest.mark.parametrize("name", COVERED)
-def test_published_vectors(name: str) -> None:
-    vector = VECTORS[name]
-    factor, times = factor_and_times(vector)
-    x = [math.nan if value is None else float(value) for value in vector["input"]]
-    actions = [HOLD if value is None else OBSERVE for value in vector["input"]]
-    seed = vector["params"].get("seed")
-    if seed is not None:
-        x, times, actions = [seed, *x], [0, *times], [OBSERVE, *actions]
-
-    result = fold_rows(new_state(1), [factor], x, times_ms=times, actions=actions)
-
-    mean = result.mean[0 if seed is None else 1 :]
-    wanted = vector["expected"]
-    places = vector.get("assert_at", [i for i, value in enumerate(wanted) if value is not None])
-    assert places
-    for i in places:
-        assert mean[i] == pytest.approx(wanted[i], rel=0, abs=vector["tolerance"]), i
