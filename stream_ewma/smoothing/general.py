@@ -162,11 +162,12 @@ def _absorb_earliest(state: Row, program: Program, used: int) -> None:
 
 
 @inner_kernel
-def absorb_held(state: Row, program: Program, used: int) -> None:
-    """Absorb all that is held back: for a look at the results, on a copy of the row."""
+def bring_up_to(state: Row, program: Program, used: int, time: int) -> None:
+    """Absorb all that waits: for a look at the results at `time`, on a copy of the row."""
     if program.places.held >= 0:
         while state.words[program.places.held] > 0:
             _absorb_earliest(state, program, used)
+    stand_until(state, program, used, time)
 
 
 @inner_kernel
@@ -274,8 +275,7 @@ def fold_rows(  # noqa: C901  one pass over all that can happen to a row
             age_weights(trial, program, used)
         _copy(replay.words, 0, trial.words, 0, width)
         if result == _EMITTED:
-            absorb_held(replay, program, used)
-            stand_until(replay, program, used, int(rows.time[i]))
+            bring_up_to(replay, program, used, int(rows.time[i]))
             if replay.words[COUNT] == 0 or action > _HOLD:
                 result = _NO_STATE
             else:
@@ -310,8 +310,7 @@ def read_rows(
         used = int(factor[row])
         _copy(replay.words, 0, words, row * width, width)
         outcome[i] = _NO_STATE
-        absorb_held(replay, program, used)
-        stand_until(replay, program, used, int(time[i]))
+        bring_up_to(replay, program, used, int(time[i]))
         if replay.words[COUNT] == 0:
             continue
         if not is_ready(replay.numbers, replay.words, program.places, program.terms):

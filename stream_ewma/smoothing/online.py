@@ -1,6 +1,6 @@
 """One series, one reading at a time: `Ewma`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import inf, nan
 from typing import Any, Final, Self, Unpack
 
@@ -14,7 +14,7 @@ from stream_ewma.smoothing.outputs import LIMITS, Output, Quantity
 from stream_ewma.smoothing.plan import Plan, Row
 from stream_ewma.smoothing.rows import Outcome
 from stream_ewma.smoothing.running import expects_order
-from stream_ewma.smoothing.single import OUTCOME, Block, look, score, update
+from stream_ewma.smoothing.single import AT_LAST, OUTCOME, Block, look, score, update
 from stream_ewma.smoothing.state import KeyedState
 from stream_ewma.smoothing.times import Scale, scale_for, span_of
 
@@ -25,8 +25,6 @@ _COLUMNS: Final = (
 )
 _EWMA, _, _VARIANCE, _STD, _N_EFF, _, _SLOPE, _LEVEL, _FORECAST, _ = range(len(_COLUMNS))
 _ENDS: Final = 1 << 63
-_AT_LAST: Final = -_ENDS
-"""No reading is earlier: results are read at the time of the last one."""
 
 
 class Ewma:
@@ -74,21 +72,17 @@ class Ewma:
         self._options = options
         self._use({"alpha": alpha, "span": span, "com": com, "half_life": half_life})
 
-    def _weighs(self, chosen: Given) -> bool:
-        """Whether a reading may have a weight of its own: neither intervals nor plain means do."""
-        options = self._options
-        seed = options.get("seed")
-        # One of the interval weightings is asked for by `adjust`.
-        intervals = options.get("weighting") not in (None, "event") or (
-            "half_life" in chosen and options.get("adjust") is False
-        )
-        plain = isinstance(seed, Mapping) and seed.get("readings") is not None
-        return not (intervals or plain)
-
     def _use(self, given: Given) -> None:
         """Begin anew with a factor; its block waits for the first time where there may be one."""
         chosen = only_one(given)
-        smoothing = Smoothing({UNNAMED: chosen}, (), self._options, weighted=self._weighs(chosen))
+        # There is room for weights but in the interval weightings, of which `adjust` asks for one,
+        # and in a plain mean of first readings.
+        weighted = (
+            self._options.get("weighting") in (None, "event")
+            and not ("half_life" in chosen and self._options.get("adjust") is False)
+            and "readings" not in (self._options.get("seed") or {})
+        )
+        smoothing = Smoothing({UNNAMED: chosen}, (), self._options, weighted=weighted)
         spans = [chosen.get("half_life"), self._options.get("reset_after")]
         timed = [span_of("half_life", span) for span in spans if span is not None]
         block = None
@@ -170,7 +164,7 @@ class Ewma:
             raise ValueError(f"output: write one of {', '.join(names)}, not {output!r}")
         return self._look(names.index(output))
 
-    def _look(self, column: int, tick: int = _AT_LAST) -> float:
+    def _look(self, column: int, tick: int = AT_LAST) -> float:
         block = self._block
         return nan if block is None else float(look(block.words, block.numbers, column, tick))
 
@@ -181,7 +175,7 @@ class Ewma:
         """
         if self._block is None:
             return nan
-        return self._look(_EWMA, max(_AT_LAST, min(self._tick(t), _ENDS - 1)))
+        return self._look(_EWMA, max(AT_LAST, min(self._tick(t), _ENDS - 1)))
 
     @property
     def mean(self) -> float:

@@ -37,7 +37,7 @@ class Options(TypedDict, total=False):
             before it. None, the default: off where readings are counted, on with times. Off with
             times is `weighting="interval_next"` whose first reading weighs 1, as in pandas.
         ignore_na: missing readings leave the weights as they are; off, the default: they age them.
-            With times, time does that.
+            With times, time does that; Holt's trend must leave them.
         min_periods: readings of a key before its results are given, at least 0; default 1.
         min_n_eff: effective readings (Kish) before they are; a long silence re-arms it; default 0.
         warm_up: until then results are NaN ("emit", the default), all of them, counts included
@@ -243,7 +243,9 @@ class Smoothing:
         given["weighting"] = Weighting(_choose("weighting", weighting, list(Weighting)))
         if timed and given.get("adjust") is False and weighting == "event":
             given["weighting"] = Weighting.INTERVAL_NEXT
-        given["ignore_na"] = timed or none_missing or bool(given.get("ignore_na", False))
+        trend = given.get("trend")
+        holt = isinstance(trend, Trend) and trend.method == "holt"  # takes no notice of them
+        given["ignore_na"] = timed or none_missing or bool(given.get("ignore_na", holt))
         return Mode(**given, late="merge" if late == "merge" else "refuse", weighted=self.weighted)
 
 

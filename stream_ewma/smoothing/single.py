@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from stream_ewma.columns import Float64, Int64
 from stream_ewma.jit import inner_kernel, kernel
-from stream_ewma.smoothing.absorbing import NOTE_NOT_READY, stand_until
-from stream_ewma.smoothing.general import absorb_held, fold_rows
+from stream_ewma.smoothing.absorbing import NOTE_NOT_READY
+from stream_ewma.smoothing.general import bring_up_to, fold_rows
 from stream_ewma.smoothing.layout import COUNT, Places
 from stream_ewma.smoothing.plan import Plan, Program, Reads, Row, Tables, Terms
 from stream_ewma.smoothing.readout import is_ready, read, zscore
@@ -22,6 +22,9 @@ from stream_ewma.smoothing.rows import Action, Rows
 
 _OBSERVE: Final = int(Action.OBSERVE)
 _HOLD: Final = int(Action.HOLD)
+
+AT_LAST: Final = -(1 << 63)
+"""No reading is earlier: results are read at the time of the last one."""
 
 # The block begins with the sizes of its parts and what changes with every reading.
 _WIDTH: Final = 0
@@ -83,7 +86,7 @@ class Block:
     def put(self, row: Int64) -> None:
         """Replace the key's row."""
         self.row[:] = row
-        refresh(self.words, self.numbers)
+        refresh(self.words, self.numbers, AT_LAST)
 
 
 @inner_kernel
@@ -219,37 +222,31 @@ def update(words: _Words, numbers: Float64, x: float, time: int, added: float) -
 
 
 @kernel
-def refresh(words: _Words, numbers: Float64) -> None:
-    """Bring what results are read off up to date with a row that was put into the block."""
+def refresh(words: _Words, numbers: Float64, time: int) -> None:
+    """Bring what results are read off up to date with the row, as it is at `time`."""
     program = _program(words, numbers, 0, 1)
-    _copy_row(words, numbers, 0, 2)
-    absorb_held(_row(words, numbers, 2), program, 0)
-
-
-@inner_kernel
-def _copy_row(words: _Words, numbers: Float64, source: int, target: int) -> None:
-    """Copy one of the block's rows over another."""
-    row, copy = _row(words, numbers, source), _row(words, numbers, target)
+    row, replay = _row(words, numbers, 0), _row(words, numbers, 2)
     for word in range(len(row.words)):
-        copy.words[word] = row.words[word]
+        replay.words[word] = row.words[word]
+    bring_up_to(replay, program, 0, time)
 
 
 @kernel
 def look(words: _Words, numbers: Float64, column: int, time: int) -> float:
     """One column of the block at `time`; NaN where it is not defined. Not for z-scores."""
+    refresh(words, numbers, time)
     program = _program(words, numbers, 0, words[_COLUMNS])
-    _copy_row(words, numbers, 2, 1)
-    state = _row(words, numbers, 1)
+    state = _row(words, numbers, 2)
     if state.words[COUNT] == 0:
         return nan
-    stand_until(state, program, 0, time)
     ready = is_ready(state.numbers, state.words, program.places, program.terms)
     return read(state, program, 0, column, time, 0 if ready else NOTE_NOT_READY)
 
 
 @kernel
 def score(words: _Words, numbers: Float64, x: float) -> float:
-    """The z-score of a reading that is not absorbed."""
+    """The z-score of a reading that is not absorbed, at the time of the last one."""
+    refresh(words, numbers, AT_LAST)
     program = _program(words, numbers, 0, 1)
     state = _row(words, numbers, 2)
     at = program.places.first_factor

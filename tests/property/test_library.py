@@ -77,7 +77,10 @@ def cases(draw: st.DrawFn) -> tuple[dict[str, Any], list[Any], list[Any] | None]
     x = draw(st.lists(readings, min_size=1, max_size=25))
     kind = draw(st.sampled_from(["counted", "event", "interval"]))
     if kind == "counted":
-        return draw(counted) | draw(st.fixed_dictionaries({}, optional=of_counting)), x, None
+        options = draw(st.fixed_dictionaries({}, optional=of_counting))
+        if "trend" in options:
+            options["ignore_na"] = True
+        return draw(counted) | options, x, None
     times = draw(times_for(len(x)))
     if kind == "event":
         options = draw(st.fixed_dictionaries({}, optional=of_time))

@@ -11,6 +11,11 @@ import pandas as pd
 import pytest
 
 from stream_ewma import Ewma, ewma, smooth
+from stream_ewma.smoothing import single
+from stream_ewma.smoothing.layout import Places
+from stream_ewma.smoothing.mode import Mode, Outliers
+from stream_ewma.smoothing.parameters import Factor
+from stream_ewma.smoothing.plan import Plan, Terms
 
 READINGS = [10, 12, 15, 18, 22]
 AGED = pytest.approx((10 / 2 + 20) / 1.5, rel=1e-15)  # of 10 and, a half life later, 20
@@ -92,6 +97,7 @@ def test_readings_may_have_weights():
     for weight in (0, -1, math.nan, math.inf):
         with pytest.raises(ValueError, match="weight: write a number greater than 0"):
             series.update(1, 0, weight)
+    assert fed(Ewma(alpha=0.5, seed={"readings": 2}), [1, 3, 8]).mean == 5
     with pytest.raises(ValueError, match=r"weight: .* with event weights"):
         Ewma(half_life=1, weighting="interval_prev").update(1, 0, 2.0)
 
@@ -429,6 +435,20 @@ class TestBytes:
         data = fed(Ewma(alpha=0.5), [1.0, 3.0]).to_bytes()
         assert data[:8] == b"EWMA\x01\x00\x00\x00"
         assert data[24:].hex().startswith("010200000000000000" + "0000000000000040")
+
+
+@pytest.mark.parametrize("factor", [Factor(alpha=0.3), Factor(half_life=5.0)])
+def test_a_kernel_finds_the_plan_in_the_block(factor):
+    mode = Mode(min_periods=3, outliers=Outliers(lowest=-4, deviations=2.5), weighted=True)
+    plan = Plan.of(factor, mode)
+    block = single.Block(plan)
+
+    places = single._places(block.words, single._PLACES)
+    terms = single._terms(block.words, block.numbers, single._TERMS)
+
+    assert (type(places), type(terms)) == (Places, Terms)
+    assert places == plan.places
+    np.testing.assert_array_equal(np.array(terms, float), np.array(plan.program.terms, float))
 
 
 def test_the_parameters_are_shown():

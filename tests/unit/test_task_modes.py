@@ -392,6 +392,20 @@ def test_a_failure_ends_the_step_before_it_also_with_silent_keys(tmp_path: Path)
     assert [v["key"] for v in values(step)] == ["a"]
 
 
+def test_nothing_comes_out_of_what_is_behind_a_failure(tmp_path: Path) -> None:
+    yaml = STALE + "dead_letters: {on_error: fail}\n"
+    records = [
+        reading(b"a", 0, value=1),
+        reading(b"a", 1, value="x"),
+        reading(b"b", 2 * MINUTE, value=2),
+        reading(b"c", 9 * MINUTE, value=3),
+    ]
+    step = task(tmp_path, yaml).process(runs_of(records))
+
+    assert step.next_offset == 1
+    assert [v["key"] for v in values(step)] == ["a"]
+
+
 def test_no_records_are_no_work(tmp_path: Path) -> None:
     step = task(tmp_path, STALE).process([])
     assert (step.batches, step.consumed) == ([], 0)
