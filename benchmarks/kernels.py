@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import orjson
 from crc32c import crc32c
 from harness.job import ALPHA, MAX_BATCH_BYTES
 from harness.load import Load
@@ -101,11 +100,6 @@ def stages(load: Load, rounds: int) -> dict[str, float]:
 
     stage("fold, half life in event time", folding(Factor(half_life=30_000)), found, readings)
     folded = stage("fold, alpha on the count clock", folding(Factor(alpha=ALPHA)), found, readings)
-    stage(
-        "(number to text alone)",
-        lambda each: orjson.dumps(each.mean, option=orjson.OPT_SERIALIZE_NUMPY),
-        folded,
-    )
     smoothed = [
         SmoothedColumns(
             reading.keys,
