@@ -97,24 +97,21 @@ def _split_names(value: object) -> object:
 
 def _parse_list(value: object) -> object:
     """A list as it is; text (a variable or a flag) read as YAML, of which JSON is a part."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError:
-        example = '[{"keys": "pump-*", "half_life": "5s"}]'
-        raise ValueError(f"cannot be read as a list; write it as {example}") from None
+    return _parse_yaml(value, "a list", '[{"keys": "pump-*", "half_life": "5s"}]')
 
 
 def _parse_mapping(value: object) -> object:
-    """A mapping as it is; text (a variable or a flag) read as YAML, of which JSON is a part."""
+    """The same for names with values."""
+    return _parse_yaml(value, "names with values", '{"name": value, ...}')
+
+
+def _parse_yaml(value: object, what: str, example: str) -> object:
     if not isinstance(value, str):
         return value
     try:
         return yaml.safe_load(value)
     except yaml.YAMLError:
-        example = '{"name": value, ...}'
-        raise ValueError(f"cannot be read as names with values; write it as {example}") from None
+        raise ValueError(f"cannot be read as {what}; write it as {example}") from None
 
 
 class HorizonValue(NamedTuple):
