@@ -69,7 +69,7 @@ def settings_of(
     arguments: argparse.Namespace,
     unknown: Sequence[str],
     own: Sequence[str],
-    more: Mapping[str, object] | None = None,
+    replaced: Mapping[str, dict[str, object]] | None = None,
 ) -> Settings:
     """The settings, with what the short flags say.
 
@@ -77,7 +77,7 @@ def settings_of(
         arguments: what the parser understood.
         unknown: names of flags that it would not.
         own: names of the command's flags besides those of the settings.
-        more: further values by dotted name, over the flags.
+        replaced: sections to take in place of what is written anywhere.
 
     Raises:
         SettingsError: they are wrong.
@@ -90,12 +90,14 @@ def settings_of(
     ]
     if problems:
         raise SettingsError(problems)
-    given = {
+    given: dict[str, object] = {
         setting: value
         for flag, setting in _SETTING_OF_FLAG.items()
         if (value := getattr(arguments, flag)) is not None
     }
-    return settings_flags.load(arguments, unknown, more=given | dict(more or {}), recorded=True)
+    if "input.value" in given:
+        given["input.values"] = None  # one value is named, in place of those of the file
+    return settings_flags.load(arguments, unknown, more=given, recorded=True, replaced=replaced)
 
 
 @contextmanager

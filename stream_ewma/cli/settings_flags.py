@@ -97,6 +97,7 @@ def load(
     *,
     more: Mapping[str, object] | None = None,
     recorded: bool = False,
+    replaced: Mapping[str, dict[str, object]] | None = None,
 ) -> Settings:
     """The settings, from all sources.
 
@@ -105,6 +106,7 @@ def load(
         unknown: names of flags that it would not, to be reported with all other problems.
         more: further values by dotted name, over the flags.
         recorded: see `load_settings`.
+        replaced: see `load_settings`.
 
     Raises:
         SettingsError: with one line for each thing that is wrong.
@@ -116,6 +118,7 @@ def load(
         overrides=overrides | dict(more or {}),
         secrets_dir=arguments.secrets_dir,
         recorded=recorded,
+        replaced=replaced,
     )
 
 

@@ -83,6 +83,8 @@ def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
         to = _target_format(arguments, source)
         if to == "jsonl" and settings.output.format == "double":
             raise DataError("output.format: doubles are no lines; write --output.format json")
+        if to not in ("jsonl", source.format) and settings.output.shape == "enrich":
+            raise DataError("output.shape: objects differ in their fields; write --to jsonl")
         is_tty = arguments.output is None and sys.stdout.isatty()
         if is_tty and to == "parquet":
             raise DataError("Parquet is not for a terminal; write --output FILE, or --to csv")

@@ -21,17 +21,13 @@ from stream_ewma.cli.recorded import FLAGS as INPUT_FLAGS
 from stream_ewma.cli.recorded import Progress, Run, add_input_arguments, open_source, settings_of
 from stream_ewma.cli.tune_report import Report, as_document
 from stream_ewma.errors import DataError
-from stream_ewma.files.recording import last_value, record
+from stream_ewma.files.recording import LAST_VALUE, record, require_one_value
 from stream_ewma.files.tuning import tune
 
 FLAGS: Final = (*INPUT_FLAGS, "clock", "error", "top", "json")
 _SHOWN_SETTINGS: Final = {
     *("input.timestamp_unit", "input.timestamp_required", "input.coerce_strings", "input.on_null"),
 }
-
-
-_ANY_FACTOR: Final = {"smoothing.alpha": 1.0}
-"""What is to be found need not be written; what is written of it does not count."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +65,8 @@ def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
     Raises:
         StreamEwmaError: the settings or the data are not good, or there is nothing to choose.
     """
-    settings = last_value(settings_of(arguments, unknown, FLAGS, _ANY_FACTOR))
+    settings = settings_of(arguments, unknown, FLAGS, LAST_VALUE)
+    require_one_value(settings)
     with open_source(arguments) as source:
         work = Run(arguments, source, settings)
         time = work.fields.time

@@ -82,7 +82,8 @@ class Checks:
             return np.empty(0, np.int64)
         # Against the record's own timestamp, never the clock: a replay must decide alike.
         ahead = np.flatnonzero(readings.timestamp - records.timestamp > skew)
-        known = (readings.status[ahead] == Status.OK) & (records.timestamp[ahead] >= 0)
+        timed = (readings.status[ahead] == Status.OK) | (readings.status[ahead] == Status.NULL)
+        known = timed & (records.timestamp[ahead] >= 0)
         rows: Int64 = ahead[known]
         return rows
 

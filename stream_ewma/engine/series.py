@@ -15,11 +15,10 @@ from stream_ewma.engine.checking import Checks
 from stream_ewma.engine.config import TaskConfig
 from stream_ewma.engine.dead_letters import Reason
 from stream_ewma.engine.keys import NO_SLOT, KeyTable
-from stream_ewma.engine.silence import NO_TIME
-from stream_ewma.payloads.columns import Column, ReadingColumns, Status
+from stream_ewma.payloads.columns import Column, ReadingColumns, Status, as_nullable
 from stream_ewma.smoothing.absorbing import NOTE_CLIPPED, NOTE_LATE, NOTE_RESTARTED
-from stream_ewma.smoothing.layout import FLAG_STALE
-from stream_ewma.smoothing.recursion import FoldResult, fold, snapshot
+from stream_ewma.smoothing.layout import FLAG_STALE, NO_TIME
+from stream_ewma.smoothing.recursion import FoldResult, fold, last_times, snapshot
 from stream_ewma.smoothing.rows import Action, Outcome
 from stream_ewma.smoothing.state import KeyedState
 
@@ -143,6 +142,8 @@ class Series:
             for action in actions:
                 action[alone] = of_record[alone]
         for action in actions:
+            if readings.restart is not None:  # also where there is no number to begin anew with
+                action[(readings.restart != 0) & (action != Action.OBSERVE)] = Action.RESET
             action[refused] = Action.IGNORE
         return actions
 
@@ -197,7 +198,22 @@ class Series:
             sum(int(np.count_nonzero(note & bit)) for note in notes)
             for bit in (NOTE_LATE, NOTE_CLIPPED, NOTE_RESTARTED)
         )
-        return Folded(self._columns(results), outcome, refused, late, clipped, restarted)
+        columns = self._columns(results)
+        if len(results) > 1:
+            columns = self._without_unemitted(results, columns)
+        return Folded(columns, outcome, refused, late, clipped, restarted)
+
+    def _without_unemitted(
+        self, results: Sequence[FoldResult], columns: dict[str, Column]
+    ) -> dict[str, Column]:
+        """Null in the counts and flags of values that have no result beside others that have."""
+        nullable: dict[str, Column] = {}
+        for name, result in zip(self._config.fields, results, strict=True):
+            missing = result.outcome != Outcome.EMITTED
+            for output in result.columns:
+                own = self._config.column_name(name, output)
+                nullable[own] = as_nullable(columns[own], missing)
+        return nullable
 
     def _columns(self, results: Sequence[FoldResult]) -> dict[str, Column]:
         return {
@@ -211,10 +227,18 @@ class Series:
         last = np.full(len(slots), NO_TIME, np.int64)
         for number in range(len(self._config.fields)):
             rows = self._rows(slots, number)
-            count = self._state.count[rows]
-            reference = self._state.integers(self._state.places.reference)[rows]
-            np.maximum(last, np.where(count > 0, reference, NO_TIME), out=last)
+            times = np.empty(len(rows), np.int64)
+            last_times(self._state, rows, times)
+            np.maximum(last, times, out=last)
         return last
+
+    def is_reported(self, slots: Int32) -> NDArray[np.bool_]:
+        """Whether each key has been reported as silent and has not been heard since (n,)."""
+        reported = np.ones(len(slots), np.bool_)
+        for number in range(len(self._config.fields)):
+            flags = self._state.integers(self._state.places.flags)[self._rows(slots, number)]
+            reported &= flags & FLAG_STALE != 0
+        return reported
 
     def silent(self, slots: Int32, time: int) -> tuple[Spans, dict[str, Column]]:
         """The keys in `slots` and their results at a time; they are marked as silent."""

@@ -55,11 +55,13 @@ class DailySessions:
         A place's clock may be a day away from UTC: the first of these begins before the day does,
         the last before it ends.
         """
-        if day not in self._known:
+        known = self._known.get(day)  # several partitions ask, each on a thread of its own
+        if known is None:
             if len(self._known) >= _MOST_REMEMBERED:
                 self._known.clear()
             dates = (date(1970, 1, 1) + timedelta(days=day + shift) for shift in range(-3, 3))
             starts = (datetime.combine(each, self.at, self.zone) for each in dates)
             begins = ((start - _EPOCH) // _MILLISECOND for start in starts)
-            self._known[day] = tuple(begin for begin in begins if begin < (day + 1) * _DAY_MS)
-        return self._known[day]
+            known = tuple(begin for begin in begins if begin < (day + 1) * _DAY_MS)
+            self._known[day] = known
+        return known

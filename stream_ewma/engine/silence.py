@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_ewma.columns import Int32, Int64, UInt8, extend, grown_size
+from stream_ewma.smoothing.layout import NO_TIME
 
 _TICKS: Final = 10
-NO_TIME: Final = -(1 << 62)
-"""Earlier than any event time, with room for differences."""
 
 
 class Silence:
@@ -55,8 +54,12 @@ class Silence:
         self._waits[unique] = 1
         self._enter(unique, last[fresh[first]])
 
+    def _due_tick(self, last: Int64) -> Int64:
+        """The first tick at which the silence since `last` is as long as allowed."""
+        return -((-(last + self._allowed)) // self._tick_ms)
+
     def _enter(self, slots: Int32, last: Int64) -> None:
-        due = -((-(last + self._allowed)) // self._tick_ms)
+        due = self._due_tick(last)
         if self.event_time is not None:  # a late reading may be due since long
             due = np.maximum(due, self.event_time // self._tick_ms + 1)
         for tick in np.unique(due).tolist():
@@ -82,7 +85,7 @@ class Silence:
         return slots
 
     def is_silent(self, last: Int64) -> NDArray[np.bool_]:
-        """Whether a key whose last reading was at `last` (n,) is silent now."""
+        """Whether a key whose last reading was at `last` (n,) is silent at the tick reached."""
         now = NO_TIME if self.event_time is None else self.event_time
-        silent: NDArray[np.bool_] = last <= now - self._allowed
+        silent: NDArray[np.bool_] = self._due_tick(last) <= now // self._tick_ms
         return silent

@@ -15,7 +15,7 @@ from stream_ewma.engine.checking import INVALID, Checks, of_status
 from stream_ewma.engine.config import TaskConfig
 from stream_ewma.engine.dead_letters import Reason
 from stream_ewma.engine.series import Folded, Placed, Series
-from stream_ewma.engine.silence import NO_TIME, Silence
+from stream_ewma.engine.silence import Silence
 from stream_ewma.engine.step import (
     NOTED_CLAMPED,
     NOTED_CLIPPED,
@@ -39,6 +39,7 @@ from stream_ewma.payloads.columns import (
     Status,
 )
 from stream_ewma.records.columns import RecordColumns
+from stream_ewma.smoothing.layout import NO_TIME
 from stream_ewma.smoothing.rows import Action, Outcome
 
 _NOTHING: Final[Bytes] = as_bytes(b"")
@@ -165,7 +166,8 @@ class Smoother:
 
     def _hear(self, placed: Placed, start: int, end: int, silence: Silence) -> None:
         slots = placed.slots[start:end]
-        heard = slots[slots >= 0]
+        heard = np.unique(slots[slots >= 0])
+        heard = heard[~self._series.is_reported(heard)]
         last = self._series.last_time(heard)
         spoken = last != NO_TIME
         silence.heard(heard[spoken], last[spoken])

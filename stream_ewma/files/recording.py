@@ -1,8 +1,9 @@
 """All readings of a file in memory, as columns: 20 bytes a reading."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -11,31 +12,25 @@ from stream_ewma.engine.keys import KeyTable
 from stream_ewma.errors import DataError, SettingsError
 from stream_ewma.files.task import Part
 from stream_ewma.payloads.columns import Kind
-from stream_ewma.settings import (
-    DeadLetterSettings,
-    OutputSettings,
-    Settings,
-    SmoothingSettings,
-)
+from stream_ewma.settings import Settings
 from stream_ewma.smoothing.plan import LARGEST_SQUARED
 
+LAST_VALUE: Final[Mapping[str, dict[str, object]]] = {
+    "smoothing": {"alpha": 1.0},
+    "output": {},
+    "dead_letters": {"on_error": "skip"},
+}
+"""Settings with which the engine's output is the reading itself, whatever would be smoothed."""
 
-def last_value(settings: Settings) -> Settings:
-    """Settings with which the engine's output is the reading itself, whatever would be smoothed.
+
+def require_one_value(settings: Settings) -> None:
+    """Refuse records of several values: each would have a factor of its own.
 
     Raises:
-        SettingsError: a record has several values.
+        SettingsError: there are several.
     """
     if settings.input.values is not None:
-        raise SettingsError(
-            ["input.values: one value at a time can be tuned; name it with --value"]
-        )
-    changes = {
-        "smoothing": SmoothingSettings(alpha=1.0),
-        "output": OutputSettings(),
-        "dead_letters": DeadLetterSettings(on_error="skip"),
-    }
-    return settings.model_copy(update=changes)
+        raise SettingsError(["input.values: tune one value at a time; name it with --value"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +61,7 @@ class Recording:
 
 
 def record(parts: Iterable[Part], name: str, max_keys: int) -> Recording:
-    """The readings among what the engine answered with the settings of `last_value`.
+    """The readings among what the engine answered with the settings `LAST_VALUE`.
 
     Args:
         parts: of a whole file.

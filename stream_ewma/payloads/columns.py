@@ -19,6 +19,23 @@ MAX_TIMESTAMP_MS: Final = 2**53 - 1
 """Event times beyond it, either side of 1970, are refused: JSON readers round larger integers."""
 
 
+NULL_INTEGER: Final = -(1 << 63)
+"""In an output of integers, what is written as null."""
+NULL_FLAG: Final = 255
+"""In an output of flags held as uint8, what is written as null."""
+
+
+def as_nullable(column: Column, missing: NDArray[np.bool_]) -> Column:
+    """An output whose `missing` rows (n,) are written as null; not finite doubles are anyway."""
+    if column.dtype.kind == "f":
+        return column
+    if column.dtype == np.bool_:
+        flags: Column = np.where(missing, np.uint8(NULL_FLAG), column.view(np.uint8))
+        return flags
+    integers: Column = np.where(missing, np.int64(NULL_INTEGER), column)
+    return integers
+
+
 class Status(IntEnum):
     """What came of one record's value; everything from `DECODE` on is a failure.
 
@@ -185,7 +202,7 @@ class SmoothedColumns:
             SMOOTHED, null is written.
         kind: uint8 (n,), a `Kind`.
         outputs: name to a column of (n,), in the order the fields are written: float64 (what is
-            not finite is written as null), integers, or flags (bool or uint8).
+            not finite is written as null), integers, or flags (bool or uint8); see `as_nullable`.
         originals: n spans, the values that came in; only needed to enrich them. Each is `NULL` or
             strict JSON, since the decoder let it pass.
     """

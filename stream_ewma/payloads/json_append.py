@@ -7,7 +7,7 @@ import numpy as np
 from stream_ewma.columns import Bytes, Int32, Int64, UInt8, UInt64
 from stream_ewma.copying import copy_bytes
 from stream_ewma.jit import inner_kernel
-from stream_ewma.payloads.columns import Kind, Status
+from stream_ewma.payloads.columns import NULL_FLAG, NULL_INTEGER, Kind, Status
 from stream_ewma.payloads.json_fields import (
     END,
     FIRST_FIELD,
@@ -182,6 +182,9 @@ def _append_cell(target: Bytes, at: int, rows: Rows, column: int, form: int, row
             return at + 4
         return append_decimal(target, at, head, rows.first[column, row], rows.second[column, row])
     cell = rows.cells[column, row]
+    if cell == (NULL_INTEGER if form == INTEGER else NULL_FLAG):
+        store_word(target, at, _NULL_WORD)
+        return at + 4
     if form == INTEGER:
         first = rows.first[column, row]
         return append_spread_integer(target, at, cell, first, rows.second[column, row])

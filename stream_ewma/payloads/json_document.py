@@ -61,22 +61,24 @@ def read_document(  # noqa: PLR0911  one check after another
     statuses = tuple(status for status, _ in numbers)
     status = _status_of_all(statuses)
     if status > Status.NULL:
-        return _failed(status, record_timestamp, options)
+        return _failed(status, record_timestamp, options, key)
     weight = _weight(_look_up(document, options.weight_path), options)
     if weight is None:
-        return _failed(Status.BAD_WEIGHT, record_timestamp, options)
+        return _failed(Status.BAD_WEIGHT, record_timestamp, options, key)
     timestamp = _timestamp(document, record_timestamp, options)
     if timestamp is None:
-        return _failed(Status.BAD_TIMESTAMP, record_timestamp, options)
+        return _failed(Status.BAD_TIMESTAMP, record_timestamp, options, key)
     if isinstance(document, dict) and not document.keys().isdisjoint(options.reserved_names):
-        return _failed(Status.NAME_TAKEN, record_timestamp, options)
+        return _failed(Status.NAME_TAKEN, record_timestamp, options, key)
     restart = _is_set(_look_up(document, options.reset_path))
     return Reading(status, tuple(x for _, x in numbers), statuses, timestamp, key, weight, restart)
 
 
-def _failed(status: Status, record_timestamp: int, options: ReadingOptions) -> Reading:
+def _failed(
+    status: Status, record_timestamp: int, options: ReadingOptions, key: bytes | None = None
+) -> Reading:
     count = len(options.value_paths)
-    return Reading(status, (0.0,) * count, (status,) * count, record_timestamp, None)
+    return Reading(status, (0.0,) * count, (status,) * count, record_timestamp, key)
 
 
 def _status_of_all(statuses: tuple[Status, ...]) -> Status:

@@ -188,7 +188,7 @@ def _read_time(
 
 
 @inner_kernel
-def read_row(  # noqa: C901, PLR0911  one check after another
+def read_row(  # noqa: PLR0911  one check after another
     buffer: Bytes, tokens: Int64, rules: Rules, out: Out, row: int
 ) -> int:
     """Fill in the row just scanned; OK, NULL, or a failure or UNSURE with the row half filled."""
@@ -196,6 +196,8 @@ def read_row(  # noqa: C901, PLR0911  one check after another
         status = _read_key(tokens)
         if status != _OK:
             return status
+        out.key_start[row] = tokens[in_token(KEY, TOKEN_START)]
+        out.key_length[row] = tokens[in_token(KEY, TOKEN_LENGTH)]
     status = _read_numbers(buffer, tokens, rules.coerce_strings, out, row)
     if status not in (_OK, _NULL):
         return status
@@ -213,9 +215,6 @@ def read_row(  # noqa: C901, PLR0911  one check after another
         if found != _OK:
             return found
     out.timestamp[row] = timestamp
-    if rules.has_key_path:
-        out.key_start[row] = tokens[in_token(KEY, TOKEN_START)]
-        out.key_length[row] = tokens[in_token(KEY, TOKEN_LENGTH)]
     out.status[row] = status
     return status
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 
 from stream_ewma.engine.config import TaskConfig
@@ -40,12 +41,21 @@ async def run_service(
     await worker.run(stop)
     counted = worker.counters
     _log.info(
-        "stopped: %d records read, %d smoothed, %d rejected, %d left out",
+        "stopped: %d records read, %d smoothed, %d rejected%s, %d left out%s%s",
         counted.consumed,
         counted.emitted,
         counted.rejected.total(),
+        _causes(counted.rejected, " (%s)"),
         counted.skipped.total(),
+        _causes(counted.skipped, " (%s)"),
+        _causes(counted.noted, "; of them %s"),
     )
+
+
+def _causes(counts: Counter[str], form: str) -> str:
+    """The counts by cause, most frequent first; nothing where there are none."""
+    listed = ", ".join(f"{name} {count}" for name, count in counts.most_common() if count)
+    return form % listed if listed else ""
 
 
 async def _prepare(settings: Settings, config: TaskConfig, stop: asyncio.Event) -> bool:

@@ -26,6 +26,7 @@ def load_settings(
     env: Mapping[str, str] | None = None,
     secrets_dir: Path | None = None,
     recorded: bool = False,
+    replaced: Mapping[str, Tree] | None = None,
 ) -> Settings:
     """Settings from all sources: flags > environment > .env > secrets files > YAML > defaults.
 
@@ -37,6 +38,7 @@ def load_settings(
         secrets_dir: folder of secrets files; None takes STREAM_EWMA_SECRETS_DIR or /run/secrets.
         recorded: for recorded data, where no broker is asked: topics may be missing, what is said
             of the cluster is not looked at, and a key may come from the value.
+        replaced: sections to take in place of what the sources say, which is not looked at.
 
     Raises:
         SettingsError: with one line for each thing that is wrong.
@@ -57,6 +59,7 @@ def load_settings(
         merged.base = layers[1]
         for section in _OF_THE_CLUSTER:
             merged.tree.pop(section, None)
+    merged.tree.update(replaced or {})
     return _validate(merged)
 
 

@@ -154,7 +154,7 @@ class OutputSettings(Section):
     names: Annotated[Mapping[str, FieldName | None], TextMapping] | None = None
     """Other names for fields, null leaves one out: {value: raw, ewma: smooth, key: null}."""
     emit: Annotated[EmitSettings | None, Emit] = None
-    """Which results are published: every, {interval: 1s}, or {on_change: 0.1}, for each key."""
+    """Which results are published: every, {interval: 1s}, or {on_change: 0.1}, for each series."""
     headers: Literal["pass", "drop"] = "pass"
     """Whether the input record's headers are passed on."""
     compression_type: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "none"

@@ -161,7 +161,7 @@ class SmoothingSettings(FactorSettings):
     late: Literal["merge", "drop", "dlq"] = "merge"
     """What becomes of a late reading: merged exactly, dropped, or a dead letter."""
     late_cutoff: PositiveDurationMs | None = None
-    """Readings that are late by more than this are not merged."""
+    """Readings up to this late are merged all the same; later ones as `late` says, or dropped."""
     reset_after: PositiveDurationMs | None = None
     """A silence longer than this forgets the key."""
     reset_daily: DailyTime | None = None
@@ -213,7 +213,7 @@ class SmoothingSettings(FactorSettings):
             weighting=Weighting(self.weighting),
             reorder=self.reorder,
             reorder_grace=self.reorder_grace,
-            late="merge" if self.late == "merge" else "refuse",
+            late="merge" if self.late == "merge" or self.late_cutoff is not None else "refuse",
             late_cutoff=self.late_cutoff,
             reset_after=self.reset_after,
             sessions=self.reset_daily is not None,

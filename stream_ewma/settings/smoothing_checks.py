@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
 from stream_ewma.settings.checks import Conflict
 from stream_ewma.settings.fields import KEY, STALE, TIMESTAMP, field_names
@@ -30,6 +31,8 @@ def smoothing(
     yield from of_plan
     if not of_plan:
         yield from _horizon(section)
+        yield from _late(section)
+        yield from _names_in_values(input_, section, output)
         yield from _fields(input_, section, output)
     yield from _output_forms(input_, section, output)
 
@@ -127,6 +130,55 @@ def _horizon(section: SmoothingSettings) -> Iterator[Conflict]:
             )
 
 
+def _late(section: SmoothingSettings) -> Iterator[Conflict]:
+    clocks = {factors[0].clock for factors in section.key_rules().factors}
+    given = {"late": section.late != "merge", "late_cutoff": section.late_cutoff is not None}
+    for name in (name for name, is_set in given.items() if is_set):
+        if Clock.EVENT_TIME not in clocks:
+            yield Conflict(
+                f"smoothing.{name}",
+                "does nothing without half_life: readings are counted as they come",
+            )
+        elif name == "late_cutoff" and section.weighting != "event":
+            yield Conflict(
+                "smoothing.late_cutoff", f"does nothing with {section.weighting}; write reorder"
+            )
+
+
+_MOST_NAMES = 62
+"""Names that one value can be searched for: one bit each, see the JSON scan."""
+
+
+def _names_in_values(
+    input_: InputSettings, section: SmoothingSettings, output: OutputSettings
+) -> Iterator[Conflict]:
+    """More names than a value can be searched for, or names that always stand in it."""
+    paths = [*(input_.values or {"": input_.value}).values()]
+    paths += [path for path in (input_.timestamp, input_.key, input_.weight, input_.reset) if path]
+    names = field_names(input_, section, output)
+    columns = tuple(each.name for each in section.output_list())
+    outputs = list(names.of_outputs(columns)) if output.shape == "enrich" else []
+    count = sum(path.count(".") + 1 for path in paths) + len(outputs)
+    if count > _MOST_NAMES:
+        yield Conflict(
+            "smoothing.outputs",
+            f"makes {count} names to look for in each value, with the paths of the input; at most"
+            f" {_MOST_NAMES} can be: leave outputs or values out, or write output.shape: record",
+        )
+    taken = {path.partition(".")[0] for path in paths} & set(outputs)
+    for name in sorted(taken):
+        yield Conflict(
+            "output.names", f"adds '{name}' to values that have a field of that name; rename it"
+        )
+    series = list(input_.values or {})
+    for number, rule in enumerate(section.rules):
+        if rule.field != "*" and not any(fnmatchcase(name, rule.field) for name in series):
+            known = ", ".join(series) or "none: input.values is not set"
+            yield Conflict(
+                f"smoothing.rules.{number}.field", f"matches none of the values; there are {known}"
+            )
+
+
 def _fields(
     input_: InputSettings, section: SmoothingSettings, output: OutputSettings
 ) -> Iterator[Conflict]:
@@ -140,7 +192,8 @@ def _fields(
                 f"output.names.{name}", "cannot be left out here; leave it out of the outputs"
             )
     columns = tuple(each.name for each in section.output_list())
-    flat = () if output.shape == "enrich" else (names.key, names.timestamp, *names.values)
+    # Also what is enriched has the flat form where there is no object to add to.
+    flat = (names.key, names.timestamp, *names.values)
     stale = (STALE,) if section.stale_after is not None else ()
     counts = Counter(name for name in (*flat, *names.of_outputs(columns), *stale) if name)
     for name, count in counts.items():
@@ -159,6 +212,12 @@ def _output_forms(
         yield Conflict("output.shape", "enrich needs JSON in and out; write record")
     if output.format == "json":
         return
+    if input_.values is not None and len(input_.values) > 1:
+        yield Conflict(
+            "output.format",
+            f"{output.format} holds one number, input.values has {len(input_.values)}; write json",
+            ("input.values",),
+        )
     needs = {
         "smoothing.stale_after": section.stale_after is not None,
         "smoothing.warm_up": section.warm_up == "flag",

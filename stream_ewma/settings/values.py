@@ -146,17 +146,15 @@ def _parse_daily(value: object) -> DailyMoment:
     if isinstance(value, DailyMoment):
         return value
     clock, _, place = str(value).partition(" ")
-    advice = "write a time and a place, as '06:00 Europe/Zurich'"
-    try:
-        at = time.fromisoformat(clock)
-    except ValueError:
-        raise ValueError(f"'{clock}' is no time of day; {advice}") from None
+    advice = "write a time and a place in quotes, as '06:00 Europe/Zurich'"
+    # YAML reads 20:00 without quotes as the number 1200.
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?", clock):
+        raise ValueError(f"'{clock}' is no time of day; {advice}")
+    at = time.fromisoformat(clock)
     try:
         zone = ZoneInfo(place.strip() or "UTC")
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"'{place.strip()}' is no time zone; {advice}") from None
-    if at.tzinfo is not None:
-        raise ValueError(f"'{clock}' has an offset; {advice}")
     return DailyMoment(at, zone)
 
 

@@ -24,7 +24,7 @@ from stream_ewma.smoothing.absorbing import (
     latest_held,
     stand_until,
 )
-from stream_ewma.smoothing.layout import COUNT, FLAG_EMITTED, FLAG_STALE, Places
+from stream_ewma.smoothing.layout import COUNT, FLAG_EMITTED, FLAG_STALE, NO_TIME, Places
 from stream_ewma.smoothing.outputs import Code
 from stream_ewma.smoothing.parameters import Clock
 from stream_ewma.smoothing.plan import (
@@ -104,6 +104,15 @@ def _admit(
 
 
 @inner_kernel
+def _last_time(words: Int64, places: Places, at: int) -> int:
+    """Time of the last reading of the row that begins at `at`, held back or absorbed."""
+    last = int(words[at + places.reference]) if words[at + COUNT] > 0 else NO_TIME
+    if places.held >= 0 and words[at + places.held] > 0:
+        last = max(last, int(words[at + places.held + 2 * int(words[at + places.held]) - 1]))
+    return last
+
+
+@inner_kernel
 def _observe(
     state: Row,
     program: Program,
@@ -123,8 +132,8 @@ def _observe(
     notes = _admit(words, places, terms, on_count, rows, i, time)
     if notes == _NOT_ADMITTED:
         return _LATE, 0
-    if places.flags >= 0:
-        words[places.flags] &= ~FLAG_STALE
+    if places.flags >= 0 and time > _last_time(words, places, 0):
+        words[places.flags] &= ~FLAG_STALE  # an old reading says nothing of the sensor now
     if places.held >= 0:
         return _hold_back_or_absorb(state, program, used, x, time), notes
     stand_until(state, program, used, time)
@@ -193,12 +202,21 @@ def _is_worth_emitting(
 
 
 @inner_kernel
+def _known_time(state: Row, program: Program, time: int) -> int:
+    """The time of a row without a reading, but not after the key's last reading."""
+    if program.places.reference < 0:
+        return time
+    return min(time, _last_time(state.words, program.places, 0))
+
+
+@inner_kernel
 def _emit(
     state: Row,
     replay: Row,
     program: Program,
     used: int,
     time: int,
+    decided: int,
     notes: int,
     out: NDArray[np.float64],
     i: int,
@@ -210,7 +228,7 @@ def _emit(
         if terms.warm_up == WARM_UP_HOLD:
             return _WARMING_UP, notes
     mean = float(replay.numbers[places.first_factor + places.mean])
-    if not _is_worth_emitting(state.numbers, state.words, places, terms, mean, time):
+    if not _is_worth_emitting(state.numbers, state.words, places, terms, mean, decided):
         return _THINNED, notes
     is_null = notes & NOTE_NOT_READY != 0 and terms.warm_up == WARM_UP_EMIT
     for column in range(len(program.reads.code)):
@@ -280,7 +298,9 @@ def fold_rows(  # noqa: C901  one pass over all that can happen to a row
                 result = _NO_STATE
             else:
                 time = int(rows.time[i])
-                result, noted = _emit(trial, replay, program, used, time, noted, out, i)
+                # Nothing new has come: what is held is no reason to be silent later.
+                decided = time if action == _OBSERVE else _known_time(trial, program, time)
+                result, noted = _emit(trial, replay, program, used, time, decided, noted, out, i)
             _copy(words, at, trial.words, 0, width)
         if result != _EMITTED:
             for column in range(len(program.reads.code)):
@@ -319,4 +339,15 @@ def read_rows(
         for column in range(len(program.reads.code)):
             if program.reads.code[column] != _ZSCORE:
                 out[column, i] = read(replay, program, used, column, int(time[i]), int(notes[i]))
+    return len(slot)
+
+
+@kernel
+def read_last_times(words: Int64, rows: int, places: Places, slot: Int32, time: Int64) -> int:
+    """Fill in the time of the last reading of each slot; answers as `fold_rows`."""
+    for i in range(len(slot)):
+        row = int(slot[i])
+        if row < 0 or row >= rows:
+            return i
+        time[i] = _last_time(words, places, row * places.width)
     return len(slot)

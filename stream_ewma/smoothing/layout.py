@@ -64,6 +64,9 @@ class Places(NamedTuple):
     share: int
 
 
+NO_TIME: Final = -(1 << 62)
+"""Event time of a key without readings: earlier than any, with room for differences."""
+
 COUNT: Final = 0
 """Place of the number of readings since the first or the last reset, in every row."""
 

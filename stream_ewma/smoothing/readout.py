@@ -10,7 +10,7 @@ from stream_ewma.smoothing.layout import COUNT, Places
 from stream_ewma.smoothing.moments import Moments, absorbed, load_moments
 from stream_ewma.smoothing.outputs import Code
 from stream_ewma.smoothing.parameters import Clock
-from stream_ewma.smoothing.plan import PREV, WARM_UP_EMIT, Program, Row, Terms
+from stream_ewma.smoothing.plan import PREV, WARM_UP_FLAG, Program, Row, Terms
 from stream_ewma.smoothing.power import exp2_negative
 from stream_ewma.smoothing.weights import elapsed_time, share_of_interval
 
@@ -228,7 +228,7 @@ def read(state: Row, program: Program, used: int, column: int, time: int, notes:
     value = nan
     if code == _WEIGHT_SUM:
         value = _weight_sum(state, program, used, int(program.reads.factor[column]), elapsed)
-    elif code == _N_EFF or not notes & NOTE_NOT_READY or terms.warm_up != WARM_UP_EMIT:
+    elif code == _N_EFF or not notes & NOTE_NOT_READY or terms.warm_up == WARM_UP_FLAG:
         value = _of_factor(state, program, used, column, elapsed)
     if not on_count:
         value *= float(program.reads.scale[column])

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from stream_ewma.columns import Float64, Int32, Int64, UInt8, UInt16
 from stream_ewma.jit import inner_kernel, kernel
 from stream_ewma.smoothing.absorbing import NOTE_LATE
-from stream_ewma.smoothing.general import fold_rows, read_rows
+from stream_ewma.smoothing.general import fold_rows, read_last_times, read_rows
 from stream_ewma.smoothing.layout import COUNT, Places
 from stream_ewma.smoothing.outputs import Quantity
 from stream_ewma.smoothing.parameters import Clock
@@ -159,6 +159,21 @@ def snapshot(state: KeyedState, plan: Plan, slot: Int32, time: Int64) -> FoldRes
     )
     _check_fault(fault, slot)
     return FoldResult(_columns(plan, out), outcome, notes)
+
+
+def last_times(state: KeyedState, slot: Int32, time: Int64) -> None:
+    """The event time of each row's last reading, held back or absorbed.
+
+    Args:
+        state: one that keeps time.
+        slot: (n,), rows of the state.
+        time: (n,), filled in; `NO_TIME` where there is no reading.
+
+    Raises:
+        IndexError: a slot has no row.
+    """
+    fault = read_last_times(state.words, len(state.factor), state.places, slot, time)
+    _check_fault(fault, slot)
 
 
 def _check_fault(fault: int, slot: Int32) -> None:

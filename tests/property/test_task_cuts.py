@@ -81,7 +81,7 @@ numbers = st.one_of(
 def records(draw: st.DrawFn) -> list[Record]:
     found, now = [], NOW_MS
     for _ in range(draw(st.integers(0, 25))):
-        now += draw(st.sampled_from([0, 100, 700, 3000, 12_000, 70_000]))
+        now += draw(st.sampled_from([0, 1, 99, 100, 500, 501, 700, 3000, 12_000, 70_000]))
         late = draw(st.sampled_from([0, 0, 0, 50, 4000, 9000]))
         fields = {"x": draw(numbers), "timestamp": now - late}
         if draw(st.booleans()):

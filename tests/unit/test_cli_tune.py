@@ -344,3 +344,17 @@ def test_no_signs_of_life_where_nobody_sees_them(capsys):
     progress.clear()
 
     assert capsys.readouterr().err == ""
+
+
+def test_what_a_config_says_of_the_smoothing_is_not_looked_at(run_tune, file: str, folder: Path):
+    (folder / "service.yaml").write_text(
+        "input: {topics: [a], values: {t: t, h: h}}\n"
+        "smoothing: {half_life: 1s, weighting: interval_prev, outputs: [forecast], horizon: 1s}\n"
+        "output: {emit: {interval: 1s}}\n"
+    )
+    refused = run_tune(file, "--config", "service.yaml")
+    assert (refused.code, refused.out) == (78, "")
+    assert "input.values: tune one value at a time; name it with --value" in refused.err
+
+    printed = run_tune(file, "--config", "service.yaml", "--value", "value")
+    assert (printed.code, printed.err) == (0, "")

@@ -48,7 +48,6 @@ smoothing:
   reset_daily: 06:00 Europe/Zurich
   stale_after: 5m
   outliers: {lowest: 0, highest: 100, deviations: 4, accept_after: 7}
-  trend: {method: holt, beta_half_life: 2m}
   limits: {centre: 50, sigma: 2}
 output: {emit: {interval: 1s}}
 """,
@@ -58,10 +57,9 @@ output: {emit: {interval: 1s}}
     mode = config.mode
     assert (mode.min_periods, mode.min_n_eff, mode.warm_up) == (3, 2.5, "hold")
     assert mode.seed == Seed(value=50, weight=4)
-    assert (mode.late, mode.late_cutoff, config.on_late) == ("refuse", 60_000, "dlq")
+    assert (mode.late, mode.late_cutoff, config.on_late) == ("merge", 60_000, "dlq")
     assert (mode.reset_after, mode.sessions, mode.stale, mode.weighted) == (3_600_000, *[True] * 3)
     assert mode.outliers == Outliers(lowest=0, highest=100, deviations=4, accept_after=7)
-    assert mode.trend == Trend(method="holt", beta_half_life=120_000)
     assert mode.limits == Limits(centre=50, sigma=2)
     assert mode.emission == Emission(interval=1000)
     assert config.sessions is not None
@@ -75,6 +73,19 @@ output: {emit: {interval: 1s}}
         "lcl",
         "out_of_control",
     ]
+
+
+def test_holt_reaches_the_engine(tmp_path: Path) -> None:
+    yaml = """
+smoothing:
+  half_life: 30s
+  trend: {method: holt, beta_half_life: 2m}
+  outputs: [trend]
+  late: dlq
+"""
+    config = task_config(load(tmp_path, yaml))
+    assert config.mode.trend == Trend(method="holt", beta_half_life=120_000)
+    assert (config.mode.late, config.on_late) == ("refuse", "dlq")
 
 
 def test_interval_weightings_reach_the_engine(tmp_path: Path) -> None:
@@ -141,7 +152,16 @@ def test_a_horizon_can_be_a_number_of_readings(tmp_path: Path) -> None:
         ("smoothing: {alpha: 1, seed: '{'}", "smoothing.seed: cannot be read as names with values"),
         ("smoothing: {alpha: 1, reset_daily: noon}", "smoothing.reset_daily: 'noon' is no time of day; write a time and a place"),
         ("smoothing: {alpha: 1, reset_daily: '06:00 Europe/Zurch'}", "smoothing.reset_daily: 'Europe/Zurch' is no time zone; write a time"),
-        ("smoothing: {alpha: 1, reset_daily: '06:00+01:00'}", "smoothing.reset_daily: '06:00+01:00' has an offset; write a time and"),
+        ("smoothing: {alpha: 1, reset_daily: '06:00+01:00'}", "smoothing.reset_daily: '06:00+01:00' is no time of day; write a time and"),
+        ("smoothing: {alpha: 1, reset_daily: 20:00}", "smoothing.reset_daily: '1200' is no time of day; write a time and a place in quotes"),
+        ("smoothing: {alpha: 1, late: drop}", "smoothing.late: does nothing without half_life"),
+        ("smoothing: {alpha: 1, late_cutoff: 1s}", "smoothing.late_cutoff: does nothing without half_life"),
+        ("smoothing: {half_life: 1s, weighting: interval_next, late_cutoff: 1s}", "smoothing.late_cutoff: does nothing with interval_next; write reorder"),
+        ("input: {topics: [a], value: reading}\nsmoothing: {alpha: 1}\noutput: {shape: enrich, names: {ewma: value}}", "output.names: gives the name 'value' to 2 fields"),
+        ("input: {topics: [a], value: level}\nsmoothing: {alpha: 1, outputs: [trend]}\noutput: {shape: enrich}", "output.names: adds 'level' to values that have a field of that name; rename it"),
+        ("input: {topics: [a], values: {a: a, b: b, c: c, d: d}}\nsmoothing: {factors: {f: {alpha: 1}, g: {alpha: 0.5}}, limits: {baseline: 9}, outputs: [ewma, std, zscore, limits, trend]}\noutput: {shape: enrich}", "smoothing.outputs: makes 77 names to look for in each value"),
+        ("input: {topics: [a], values: {temp: t}}\nsmoothing: {alpha: 1, rules: [{field: tmep, alpha: 1}]}", "smoothing.rules.0.field: matches none of the values; there are temp"),
+        ("input: {topics: [a], values: {t: t, h: h}}\nsmoothing: {alpha: 1}\noutput: {format: text}", "output.format: text holds one number, input.values has 2; write json"),
         ("smoothing: {alpha: 1, trend: {method: holt}}", "smoothing.trend: holt needs one of beta and beta_half_life"),
         ("smoothing: {alpha: 1}\noutput: {emit: {interval: 1s, on_change: 1}}", "output.emit: write either interval or on_change"),
         ("smoothing: {alpha: 1}\noutput: {emit: {interval: 1}}", "output.emit.interval: 1 has no unit"),

@@ -308,6 +308,74 @@ smoothing: {half_life: 1h, outputs: [ewma, count]}
     assert step.noted == {"restarted": 1}
 
 
+def test_a_reset_needs_no_number(tmp_path: Path) -> None:
+    yaml = """
+input: {topics: [readings], reset: r, values: {t: t, h: h}}
+smoothing: {alpha: 0.5, outputs: [ewma]}
+"""
+    records = [
+        reading(b"k", 0, t=10, h=10),
+        reading(b"k", 1, t=None, r=True),
+        reading(b"k", 2, t=0, h=0),
+        reading(b"k", 3, t=4, r=True),
+        reading(b"k", 4, t=4, h=8),
+    ]
+    step = task(tmp_path, yaml).process(runs_of(records))
+
+    assert column(step, "t_ewma") == [10.0, 0.0, 4.0, 4.0]
+    assert column(step, "h_ewma") == [10.0, 0.0, None, 8.0]
+
+
+def test_beside_others_a_value_without_result_has_no_count_and_no_flag(tmp_path: Path) -> None:
+    yaml = """
+input: {topics: [readings], values: {t: t, h: h}}
+smoothing: {alpha: 0.5, outputs: [ewma, count, out_of_control], limits: {centre: 0, sigma: 1}}
+"""
+    step = task(tmp_path, yaml).process(
+        runs_of([reading(b"k", 0, t=1, h=9), reading(b"k", 1, t=1)])
+    )
+    assert column(step, "h_count") == [1, None]
+    assert column(step, "h_out_of_control") == [True, None]
+    assert column(step, "t_count") == [1, 2]
+
+
+def test_with_a_key_from_the_value_what_is_invalid_belongs_to_its_key(tmp_path: Path) -> None:
+    yaml = """
+input: {topics: [readings], key: id, copartitioned: true, on_invalid: hold}
+smoothing: {alpha: 0.5, outputs: [ewma]}
+"""
+    records = [reading(b"", 0, id="k", value=1), reading(b"", 1, id="k", value="x")]
+    records += [Record(b"", b'{"id":"k","value":NaN}', NOW_MS), reading(b"", 2, id="k")]
+    step = task(tmp_path, yaml).process(runs_of(records))
+    assert [(v["key"], v["ewma"]) for v in values(step)] == [("k", 1.0)] * 4
+
+
+def test_a_held_result_far_ahead_does_not_thin_what_follows(tmp_path: Path) -> None:
+    yaml = """
+input: {topics: [readings], on_null: hold, max_future_skew: null}
+smoothing: {half_life: 1s, outputs: [ewma]}
+output: {emit: {interval: 1s}}
+"""
+    far = 10**9
+    records = [reading(b"k", 0, value=1), reading(b"k", far, value=None)]
+    step = task(tmp_path, yaml).process(runs_of([*records, reading(b"k", 1000, value=3)]))
+    assert column(step, "value") == [1.0, 3.0]
+
+
+def test_a_null_too_far_ahead_is_refused_as_a_number_is(tmp_path: Path) -> None:
+    yaml = "input: {topics: [readings], on_null: hold}\nsmoothing: {half_life: 1s}\n"
+    record = Record(b"k", b'{"value":null,"timestamp":%d}' % (NOW_MS + 10**8), NOW_MS)
+    assert letters(task(tmp_path, yaml).process(runs_of([record]))) == ["future_timestamp"]
+
+
+def test_late_readings_merge_up_to_the_cutoff_and_are_dead_letters_beyond(tmp_path: Path) -> None:
+    yaml = "smoothing: {half_life: 1s, late: dlq, late_cutoff: 10s}\n"
+    step = task(tmp_path, yaml).process(
+        runs_of([reading(b"k", at, value=1) for at in (20_000, 15_000, 5_000)])
+    )
+    assert (letters(step), step.noted) == (["late"], {"late_merged": 1})
+
+
 def test_a_session_forgets_the_day_before(tmp_path: Path) -> None:
     yaml = "smoothing: {alpha: 0.5, reset_daily: '06:00 Europe/Zurich', outputs: [ewma]}\n"
     day = 24 * 60 * MINUTE
@@ -354,6 +422,64 @@ def test_a_silent_key_is_reported_once_behind_the_record_that_moved_the_time(
     }
     assert step.noted == {"stale": 2}
     assert step.emitted == 8
+
+
+def test_readings_held_back_for_sorting_are_heard(tmp_path: Path) -> None:
+    yaml = """
+smoothing: {half_life: 10s, weighting: interval_prev, reorder: 4, stale_after: 1m, outputs: [ewma]}
+"""
+    alive = [reading(b"a", i * 20_000, value=1) for i in range(12)]
+    dead = reading(b"b", 5_000, value=2)
+    step = task(tmp_path, yaml).process(runs_of([alive[0], dead, *alive[1:]]))
+
+    reports = [v for v in values(step) if "stale" in v]
+    assert [(v["key"], v["timestamp"] - NOW_MS) for v in reports] == [("b", 80_000)]
+
+
+@pytest.mark.parametrize("late", ["merge", "drop"])
+def test_what_is_not_new_does_not_bring_a_silent_key_back(tmp_path: Path, late: str) -> None:
+    yaml = f"""
+input: {{topics: [readings], on_null: hold}}
+smoothing: {{half_life: 10s, stale_after: 1m, late: {late}, outputs: [ewma]}}
+"""
+    records = [
+        reading(b"a", 1000, value=1),
+        reading(b"b", 2 * MINUTE, value=2),
+        reading(b"a", 2 * MINUTE, value=None),
+        reading(b"a", 500, value=3),
+        reading(b"b", 4 * MINUTE, value=2),
+        reading(b"a", 5 * MINUTE, value=2),
+        reading(b"b", 9 * MINUTE, value=2),
+    ]
+    step = task(tmp_path, yaml).process(runs_of(records))
+
+    reports = [v["timestamp"] - NOW_MS for v in values(step) if v.get("stale") and v["key"] == "a"]
+    assert reports == [2 * MINUTE, 9 * MINUTE]
+
+
+def test_silence_is_judged_at_ticks_wherever_the_stream_is_cut(tmp_path: Path) -> None:
+    yaml = STALE.replace("1m", "100ms")
+    records = [
+        reading(b"b", 0, value=1),
+        reading(b"a", 0, value=1),
+        reading(b"a", 5, value=1),
+        reading(b"b", 106, value=1),
+        reading(b"b", 110, value=1),
+    ]
+    whole = values(task(tmp_path, yaml).process(runs_of(records)))
+    one = task(tmp_path, yaml)
+    cut = [v for i, r in enumerate(records) for v in values(one.process(runs_of([r], i)))]
+
+    assert cut == whole
+    assert [v["timestamp"] - NOW_MS for v in whole if "stale" in v] == [110]
+
+
+def test_a_silent_key_that_warms_up_shows_no_numbers(tmp_path: Path) -> None:
+    yaml = STALE.replace("outputs", "min_periods: 5, warm_up: hold, outputs")
+    step = task(tmp_path, yaml).process(
+        runs_of([reading(b"a", 0, value=1), reading(b"b", 2 * MINUTE, value=1)])
+    )
+    assert column(step, "ewma") == [None]
 
 
 def test_a_forgotten_key_is_not_reported(tmp_path: Path) -> None:
