@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from stream_ewma.smoothing.layout import NO_TIME
 from stream_ewma.smoothing.mode import Mode, Weighting
 from stream_ewma.smoothing.outputs import Output, Quantity
 from stream_ewma.smoothing.parameters import Factor
 from stream_ewma.smoothing.plan import Plan
-from stream_ewma.smoothing.recursion import fold, snapshot
+from stream_ewma.smoothing.recursion import fold, last_times, snapshot
 from stream_ewma.smoothing.rows import Action, Outcome
 from stream_ewma.smoothing.state import KeyedState
 
@@ -70,3 +71,15 @@ def test_what_does_not_go_together_is_refused() -> None:
         snapshot(state, other, int32(0), int64(0))
     with pytest.raises(IndexError, match="slot 5000 has no row"):
         snapshot(state, plan, int32(0, 5000), int64(0, 0))
+
+
+def test_the_last_time_is_that_of_a_reading_held_back_too() -> None:
+    mode = Mode(weighting=Weighting.INTERVAL_NEXT, reorder=2)
+    state = state_of(Plan.of(Factor(half_life=10), mode, OUTPUTS), [1.0, 5.0], [30, 10])
+    times = np.empty(2, np.int64)
+
+    last_times(state, int32(0, 1), times)
+
+    assert times.tolist() == [30, NO_TIME]
+    with pytest.raises(IndexError, match="slot 5000 has no row"):
+        last_times(state, int32(0, 5000), times)
