@@ -8,7 +8,7 @@ from stream_ewma.engine.sessions import DailySessions
 from stream_ewma.payloads.columns import Decoder, Encoder
 from stream_ewma.records.compression import Compression
 from stream_ewma.smoothing.mode import Mode
-from stream_ewma.smoothing.outputs import DEFAULT_OUTPUTS, Output
+from stream_ewma.smoothing.outputs import DEFAULT_OUTPUTS, Output, column_name
 from stream_ewma.smoothing.parameters import KeyRules
 from stream_ewma.smoothing.plan import Plan
 
@@ -82,5 +82,5 @@ class TaskConfig:
 
     def column_name(self, field_name: str, output: str) -> str:
         """The name of an output of one of the values in the output record."""
-        own = f"{field_name}_{output}" if field_name else output
+        own = column_name(field_name, output)
         return self.names.get(own, own)

@@ -79,12 +79,13 @@ class Series:
 
     Args:
         config: see `TaskConfig`.
+        checks: what a value's status means to its series.
         hash_seed: two 64-bit words nobody outside can know.
     """
 
-    def __init__(self, config: TaskConfig, hash_seed: tuple[int, int]) -> None:
+    def __init__(self, config: TaskConfig, checks: Checks, hash_seed: tuple[int, int]) -> None:
         self._config = config
-        self._checks = Checks(config)
+        self._checks = checks
         self._keys = KeyTable(hash_seed, config.max_keys)
         self._state = KeyedState(config.plan.places)
 
@@ -108,7 +109,7 @@ class Series:
         """
         actions = self._actions(readings, reason)
         # A reset or a hold of a key never seen must not take up a slot.
-        observes = _any(actions, Action.OBSERVE)
+        observes = any_with(actions, Action.OBSERVE)
         keys = readings.keys
         ignored = np.flatnonzero(_all(actions, Action.IGNORE))
         if len(ignored):
@@ -251,7 +252,7 @@ class Series:
         return Spans.of([self._keys.key(slot) for slot in slots.tolist()]), self._columns(results)
 
 
-def _any(actions: Sequence[UInt8], action: Action) -> NDArray[np.bool_]:
+def any_with(actions: Sequence[UInt8], action: Action) -> NDArray[np.bool_]:
     """Rows in which any value has this action."""
     found: NDArray[np.bool_] = actions[0] == action
     for other in actions[1:]:

@@ -14,7 +14,7 @@ from stream_ewma.columns import NULL, Bytes, Int32, Int64, Spans, UInt8, as_byte
 from stream_ewma.engine.checking import INVALID, Checks, of_status
 from stream_ewma.engine.config import TaskConfig
 from stream_ewma.engine.dead_letters import Reason
-from stream_ewma.engine.series import Folded, Placed, Series
+from stream_ewma.engine.series import Folded, Placed, Series, any_with
 from stream_ewma.engine.silence import Silence
 from stream_ewma.engine.step import (
     NOTED_CLAMPED,
@@ -97,7 +97,7 @@ class Smoother:
         self._config = config
         self._keyless = keyless
         self._checks = Checks(config)
-        self._series = Series(config, hash_seed)
+        self._series = Series(config, self._checks, hash_seed)
         self._silence = None if config.stale_after_ms is None else Silence(config.stale_after_ms)
 
     @property
@@ -150,9 +150,7 @@ class Smoother:
         n = len(work.records)
         if n == 0:
             return
-        observed = np.zeros(n, np.bool_)
-        for action in work.placed.actions:
-            observed |= action == Action.OBSERVE
+        observed = any_with(work.placed.actions, Action.OBSERVE)
         before = NO_TIME if silence.event_time is None else silence.event_time
         times = np.where(observed, work.placed.readings.timestamp, NO_TIME)
         times = np.maximum(np.maximum.accumulate(times), before)

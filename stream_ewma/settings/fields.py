@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from stream_ewma.settings.sections import InputSettings, OutputSettings
 from stream_ewma.settings.smoothing import SmoothingSettings
+from stream_ewma.smoothing.outputs import column_name
 
 KEY, TIMESTAMP, VALUE, STALE = "key", "timestamp", "value", "stale"
 
@@ -34,11 +35,6 @@ class FieldNames(NamedTuple):
             for column in columns:
                 own = column_name(series, column)
                 yield self.outputs.get(own, own)
-
-
-def column_name(series: str, output: str) -> str:
-    """The name of an output of one of the values, before renaming."""
-    return f"{series}_{output}" if series else output
 
 
 def field_names(

@@ -101,3 +101,8 @@ class Output:
 
 
 DEFAULT_OUTPUTS: Final = (Output("ewma", Quantity.EWMA), Output("count", Quantity.COUNT))
+
+
+def column_name(series: str, output: str) -> str:
+    """The name of an output of one of several series of a record; a single one has no name."""
+    return f"{series}_{output}" if series else output
