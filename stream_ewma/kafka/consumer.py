@@ -186,6 +186,16 @@ class GroupConsumer:
         """
         await self._consumer.getmany(_NO_PARTITION, timeout_ms=0)
 
+    @property
+    def has_died(self) -> bool:
+        """Whether one of aiokafka's own tasks has ended, which it tells nobody."""
+        fetcher, coordinator = self._consumer._fetcher, self._consumer._coordinator  # noqa: SLF001
+        tasks = (
+            getattr(fetcher, "_fetch_task", None),
+            getattr(coordinator, "_coordination_task", None),
+        )
+        return any(task is not None and task.done() for task in tasks)
+
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Commit, for each partition, the offset of the next record to read.
 

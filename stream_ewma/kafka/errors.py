@@ -4,6 +4,7 @@ import socket
 import ssl
 
 from aiokafka import errors as kafka
+from aiokafka.errors import KafkaError
 
 from stream_ewma.errors import (
     AccessDeniedError,
@@ -30,6 +31,8 @@ _NO_ANSWER = (
     OSError,
     TimeoutError,
 )
+
+__all__ = ["REFUSALS", "KafkaError", "explain", "is_passing"]
 
 _VERIFY_HOST_MISMATCH = 62  # X509_V_ERR_HOSTNAME_MISMATCH
 _VERIFY_IP_MISMATCH = 64  # X509_V_ERR_IP_ADDRESS_MISMATCH
@@ -80,6 +83,13 @@ def explain(
             f"({_text(error)}): check kafka.sasl_mechanism, sasl_username and sasl_password"
         )
     return _other(error, where, settings)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the brokers may well answer otherwise after a while."""
+    if isinstance(error, BrokerUnavailableError | _NO_ANSWER):
+        return True
+    return isinstance(error, KafkaError) and bool(error.retriable)
 
 
 def _other(error: BaseException, where: str, settings: Settings) -> StreamEwmaError:
