@@ -16,8 +16,8 @@ from stream_ewma.engine.outgoing import Destination, OutgoingBatch
 from stream_ewma.engine.task import Cut
 from stream_ewma.kafka.consumer import Partition
 from stream_ewma.kafka.delivery import Delivery
-from stream_ewma.kafka.errors import REFUSALS
-from stream_ewma.kafka.transactions import OutcomeUnknownError, TransactionalProducer
+from stream_ewma.kafka.errors import REFUSALS, OutcomeUnknownError
+from stream_ewma.kafka.transactions import TransactionalProducer
 from stream_ewma.records.writer import EncodedBatch
 from stream_ewma.settings import Settings
 
@@ -67,7 +67,7 @@ class Committer:
         self._changelog = settings.changelog_topic(partition.topic)
         self._deadline_s = settings.delivery.transaction_timeout / 1000 * _COMMIT_SHARE
         self._queue: deque[OutgoingBatch | Cut] = deque()
-        self._sent: deque[tuple[OutgoingBatch | None, asyncio.Future[object]]] = deque()
+        self._sent: deque[tuple[OutgoingBatch | None, asyncio.Future[None]]] = deque()
         self._pending_bytes = 0
         self._cuts = 0
         self._ended = False
@@ -168,7 +168,7 @@ class Committer:
         self._on_committed(cut)
         self._progress.set()
 
-    def _settled(self, ended: "asyncio.Future[object]") -> None:
+    def _settled(self, ended: "asyncio.Future[None]") -> None:
         _ = ended.cancelled() or ended.exception()  # retrieved: `_check_sent` raises it
         self._wake.set()
 

@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from stream_ewma.errors import FatalError
+from stream_ewma.errors import BrokerUnavailableError
 from stream_ewma.kafka.connect import client_options
 from stream_ewma.kafka.errors import explain
 from stream_ewma.kafka.seams import RawConsumer
@@ -261,7 +261,7 @@ class GroupConsumer:
                 return await ask()
             except KafkaError as error:
                 if asyncio.get_running_loop().time() + _RETRY_S > deadline:
-                    raise FatalError(f"no answer about {what}: {error!r}") from error
+                    raise BrokerUnavailableError(f"no answer about {what}: {error!r}") from error
             await asyncio.sleep(_RETRY_S)
 
 

@@ -45,7 +45,14 @@ _NO_ANSWER = (
     TimeoutError,
 )
 
-__all__ = ["REFUSALS", "KafkaError", "explain", "is_passing"]
+__all__ = [
+    "REFUSALS",
+    "FencedError",
+    "KafkaError",
+    "OutcomeUnknownError",
+    "explain",
+    "is_passing",
+]
 
 _VERIFY_HOST_MISMATCH = 62  # X509_V_ERR_HOSTNAME_MISMATCH
 _VERIFY_IP_MISMATCH = 64  # X509_V_ERR_IP_ADDRESS_MISMATCH

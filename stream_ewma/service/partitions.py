@@ -13,9 +13,13 @@ from stream_ewma.engine.step import Step
 from stream_ewma.errors import BrokerUnavailableError, FatalError, StreamEwmaError
 from stream_ewma.kafka.committer import RefusedError
 from stream_ewma.kafka.consumer import GroupConsumer, Partition
-from stream_ewma.kafka.errors import KafkaError, explain, is_passing
+from stream_ewma.kafka.errors import (
+    FencedError,
+    KafkaError,
+    explain,
+    is_passing,
+)
 from stream_ewma.kafka.refusals import refused_records
-from stream_ewma.kafka.transactions import FencedError, OutcomeUnknownError
 from stream_ewma.service.counters import Counters
 from stream_ewma.service.opening import Opened, Opening
 from stream_ewma.service.pace import CommitPace
@@ -27,13 +31,7 @@ _log = logging.getLogger(__name__)
 _REVOKE_S: Final = 5.0
 _RETRY_S: Final = 0.5
 _MOST_TROUBLES: Final = 3
-_RECOVERABLE: Final = (
-    FencedError,
-    RefusedError,
-    OutcomeUnknownError,
-    KafkaError,
-    BrokerUnavailableError,
-)
+_RECOVERABLE: Final = (RefusedError, KafkaError, BrokerUnavailableError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +189,7 @@ class Partitions:
                 if fenced > _MOST_TROUBLES:
                     raise self._two_services(partition) from None
                 _log.warning("%s: another member is taking it over, too", partition)
-            except KafkaError as error:
+            except (KafkaError, BrokerUnavailableError) as error:
                 if not is_passing(error):
                     raise explain(error, self._settings) from error
                 _log.warning("%s: no answer while it is taken over (%r)", partition, error)

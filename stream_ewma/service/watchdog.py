@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from stream_ewma.errors import FatalError, StateError
+from stream_ewma.errors import BrokerUnavailableError, FatalError, StateError
 from stream_ewma.kafka import topics
 from stream_ewma.kafka.consumer import GroupConsumer, Partition
 from stream_ewma.kafka.errors import KafkaError
@@ -125,7 +125,7 @@ class Watchdog:
         try:
             async with asyncio.timeout(self.settings.kafka.request_timeout_ms / 1000):
                 bounds = await self.consumer.bounds(self._watched)
-        except (TimeoutError, FatalError, KafkaError):
+        except (TimeoutError, BrokerUnavailableError, KafkaError):
             return  # no answer: whoever has something to commit meets that, too
         for partition, (_, end) in bounds.items():
             if partition in self._watched:
