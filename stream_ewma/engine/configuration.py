@@ -250,7 +250,9 @@ def _meaning(config: TaskConfig) -> dict[str, str | None]:
         "reorder": str(mode.reorder),
         "reset_daily": None if sessions is None else f"{sessions.at:%H:%M:%S.%f} {sessions.zone}",
         "trend.method": mode.trend.method if has_trend else None,
-        "limits.baseline": None if limits is None or limits.baseline is None else str(limits.baseline),
+        "limits.baseline": None
+        if limits is None or limits.baseline is None
+        else str(limits.baseline),
     }
 
 
