@@ -14,7 +14,8 @@ from stream_ewma.columns import NULL, Int32, Int64, Spans, UInt8
 from stream_ewma.engine.checking import Checks
 from stream_ewma.engine.config import TaskConfig
 from stream_ewma.engine.dead_letters import Reason
-from stream_ewma.engine.keys import NO_SLOT, KeyTable
+from stream_ewma.engine.index import NO_SLOT
+from stream_ewma.engine.keys import KeyTable
 from stream_ewma.payloads.columns import Column, ReadingColumns, Status, as_nullable
 from stream_ewma.smoothing.absorbing import NOTE_CLIPPED, NOTE_LATE, NOTE_RESTARTED
 from stream_ewma.smoothing.layout import FLAG_STALE, NO_TIME
@@ -117,7 +118,7 @@ class Series:
             length[ignored] = NULL
             keys = Spans(keys.buffer, keys.start, length)
         found = self._keys.find(keys, observes.view(np.uint8))
-        self._admit(found.new_from, found.new_to)
+        self._admit(found.new)
         homeless = np.flatnonzero(found.slots == NO_SLOT)
         if len(homeless):
             reason[homeless[observes[homeless]]] = Reason.TOO_MANY_KEYS
@@ -148,18 +149,31 @@ class Series:
             action[refused] = Action.IGNORE
         return actions
 
-    def _admit(self, first: int, end: int) -> None:
-        """Give the slots from `first` to `end` their rows and, once for all, their factors."""
-        if first == end:
+    def _admit(self, slots: Int32) -> None:
+        """Give new keys their rows and, once for all, their factors."""
+        if len(slots) == 0:
             return
         fields, rules = self._config.fields, self._config.rules
-        self._state.grow(end * len(fields))
+        self._state.grow((int(slots.max()) + 1) * len(fields))
         if not rules.rules:
             return
-        texts = (self._keys.key(slot).decode("utf-8", "replace") for slot in range(first, end))
-        factors = [rules.resolve(text, name) for text in texts for name in fields]
-        rows = np.arange(first * len(fields), end * len(fields))
-        self._state.assign(rows, np.array(factors, np.uint16))
+        texts = [self._keys.key(slot).decode("utf-8", "replace") for slot in slots.tolist()]
+        for number, name in enumerate(fields):
+            factors = [rules.resolve(text, name) for text in texts]
+            self._state.assign(self._rows(slots, number), np.array(factors, np.uint16))
+
+    def release(self, slots: Int32) -> None:
+        """Forget keys: their rows are empty, and free for other keys.
+
+        Args:
+            slots: int32 (n,), each once.
+
+        Raises:
+            IndexError: a slot has no key.
+        """
+        self._keys.release(slots)
+        for number in range(len(self._config.fields)):
+            self._state.clear(self._rows(slots, number))
 
     def fold(self, placed: Placed, start: int, end: int) -> Folded:
         """Fold the rows from `start` to `end`, in order."""
