@@ -12,6 +12,7 @@ from stream_ewma.engine.task import PartitionTask
 from tests.support.batches import Published, Record, published, runs_of
 from tests.support.streams import SMOOTHINGS, config_of, records
 
+
 def outcome(
     config: TaskConfig, parts: list[list[Record]]
 ) -> tuple[list[Published], list[Published], dict[str, int]]:
