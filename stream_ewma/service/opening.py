@@ -6,11 +6,9 @@ end any more; only then is the changelog complete, and only then are the offsets
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-
-from aiokafka.errors import KafkaError
 
 from stream_ewma.engine.changelog import ChangelogError
 from stream_ewma.engine.config import TaskConfig
@@ -18,7 +16,8 @@ from stream_ewma.engine.marker import Marker
 from stream_ewma.engine.task import PartitionTask
 from stream_ewma.errors import StateError
 from stream_ewma.kafka.changelog import ChangelogReader
-from stream_ewma.kafka.consumer import GroupConsumer, Partition
+from stream_ewma.kafka.consumer import GroupConsumer
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.transactions import TransactionalProducer
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.service.counters import Counters
