@@ -18,7 +18,7 @@ from stream_ewma.engine.index import NO_SLOT
 from stream_ewma.engine.keys import KeyTable
 from stream_ewma.payloads.columns import Column, ReadingColumns, Status, as_nullable
 from stream_ewma.smoothing.absorbing import NOTE_CLIPPED, NOTE_LATE, NOTE_RESTARTED
-from stream_ewma.smoothing.layout import FLAG_STALE, NO_TIME
+from stream_ewma.smoothing.layout import FLAG_STALE, NO_TIME, NOWHERE
 from stream_ewma.smoothing.recursion import FoldResult, fold, last_times, snapshot
 from stream_ewma.smoothing.rows import Action, Outcome
 from stream_ewma.smoothing.state import KeyedState
@@ -30,7 +30,8 @@ class Placed:
 
     Attributes:
         readings: the same.
-        slots: int32 (n,), the key's slot; `NO_SLOT` where all actions are IGNORE.
+        slots: int32 (n,), the key's slot; `NO_SLOT` where all actions are IGNORE. Filled in by
+            `Series.place`.
         actions: for each of the record's values, uint8 (n,), an `Action`.
         sessions: int64 (n,), or None.
     """
@@ -71,7 +72,8 @@ _RANK: Final = (
     Outcome.LATE,
     Outcome.NO_STATE,
 )
-_ABSORBED: Final = (Outcome.EMITTED, Outcome.WARMING_UP, Outcome.THINNED)
+ABSORBED: Final = (Outcome.EMITTED, Outcome.WARMING_UP, Outcome.THINNED)
+"""Outcomes of a row whose key has a reading behind it."""
 _REFUSED: Final = (Outcome.NOT_FINITE, Outcome.LATE)
 
 
@@ -100,37 +102,54 @@ class Series:
         """Memory of the keys and their states."""
         return self._keys.nbytes + self._state.bytes
 
-    def place(self, readings: ReadingColumns, reason: Int64) -> Placed:
-        """Find each row's key and decide what to do with its values.
+    @property
+    def slots(self) -> Int32:
+        """The keys' slots, in ascending order."""
+        return self._keys.slots
+
+    def decide(self, readings: ReadingColumns, reason: Int64) -> Placed:
+        """Decide what to do with each row's values; where they go is for `place` to say.
 
         Args:
             readings: n rows.
-            reason: int64 (n,), why a row is not to be smoothed, else negative; changed where a
-                key is new and there is no room for it.
+            reason: int64 (n,), why a row is not to be smoothed, else negative.
         """
-        actions = self._actions(readings, reason)
-        # A reset or a hold of a key never seen must not take up a slot.
-        observes = any_with(actions, Action.OBSERVE)
-        keys = readings.keys
-        ignored = np.flatnonzero(_all(actions, Action.IGNORE))
-        if len(ignored):
-            length = keys.length.copy()
-            length[ignored] = NULL
-            keys = Spans(keys.buffer, keys.start, length)
-        found = self._keys.find(keys, observes.view(np.uint8))
-        self._admit(found.new)
-        homeless = np.flatnonzero(found.slots == NO_SLOT)
-        if len(homeless):
-            reason[homeless[observes[homeless]]] = Reason.TOO_MANY_KEYS
-            for action in actions:
-                action[homeless] = Action.IGNORE
         sessions = self._config.sessions
         return Placed(
             readings,
-            found.slots,
-            actions,
+            np.empty(len(readings), np.int32),
+            self._actions(readings, reason),
             None if sessions is None else sessions.of(readings.timestamp),
         )
+
+    def place(self, placed: Placed, reason: Int64, start: int, end: int) -> None:
+        """Find the keys of the rows from `start` to `end`.
+
+        Args:
+            placed: n rows; their slots are filled in.
+            reason: int64 (n,), changed where a key is new and there is no room for it.
+            start: first row; those before it have been folded.
+            end: row after the last.
+        """
+        actions = [action[start:end] for action in placed.actions]
+        # A reset or a hold of a key never seen must not take up a slot.
+        observes = any_with(actions, Action.OBSERVE)
+        keys = placed.readings.keys
+        length = keys.length[start:end]
+        ignored = np.flatnonzero(_all(actions, Action.IGNORE))
+        if len(ignored):
+            length = length.copy()
+            length[ignored] = NULL
+        found = self._keys.find(
+            Spans(keys.buffer, keys.start[start:end], length), observes.view(np.uint8)
+        )
+        placed.slots[start:end] = found.slots
+        self._admit(found.new)
+        homeless = np.flatnonzero(found.slots == NO_SLOT)
+        if len(homeless):
+            reason[start + homeless[observes[homeless]]] = Reason.TOO_MANY_KEYS
+            for action in actions:
+                action[homeless] = Action.IGNORE
 
     def _actions(self, readings: ReadingColumns, reason: Int64) -> tuple[UInt8, ...]:
         refused = np.flatnonzero(reason >= 0)
@@ -171,6 +190,8 @@ class Series:
         Raises:
             IndexError: a slot has no key.
         """
+        if len(slots) == 0:
+            return
         self._keys.release(slots)
         for number in range(len(self._config.fields)):
             self._state.clear(self._rows(slots, number))
@@ -204,7 +225,7 @@ class Series:
         outcome = _best([result.outcome for result in results])
         refused = 0
         if len(results) > 1:
-            absorbed = np.isin(outcome, _ABSORBED)
+            absorbed = np.isin(outcome, ABSORBED)
             refused = sum(
                 int((np.isin(result.outcome, _REFUSED) & absorbed).sum()) for result in results
             )
@@ -247,6 +268,17 @@ class Series:
             np.maximum(last, times, out=last)
         return last
 
+    def is_empty(self, slots: Int32) -> NDArray[np.bool_]:
+        """Whether each slot has a key that has no reading, absorbed or held back (n,)."""
+        places = self._state.places
+        empty = self._keys.lengths(slots) != NULL
+        for number in range(len(self._config.fields)):
+            rows = self._rows(slots, number)
+            empty &= self._state.count[rows] == 0
+            if places.held != NOWHERE:
+                empty &= self._state.integers(places.held)[rows] == 0
+        return empty
+
     def is_reported(self, slots: Int32) -> NDArray[np.bool_]:
         """Whether each key has been reported as silent and has not been heard since (n,)."""
         reported = np.ones(len(slots), np.bool_)
@@ -256,14 +288,20 @@ class Series:
         return reported
 
     def silent(self, slots: Int32, time: int) -> tuple[Spans, dict[str, Column]]:
-        """The keys in `slots` and their results at a time; they are marked as silent."""
+        """The keys in `slots` and their results at a time; they are marked as silent.
+
+        In the order of their bytes: slots are numbered otherwise after a restore.
+        """
+        keys = [self._keys.key(slot) for slot in slots.tolist()]
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        slots = slots[order]
         times = np.full(len(slots), time, np.int64)
         results = []
         for number in range(len(self._config.fields)):
             rows = self._rows(slots, number)
             results.append(snapshot(self._state, self._config.plan, rows, times))
             self._state.integers(self._state.places.flags)[rows] |= FLAG_STALE
-        return Spans.of([self._keys.key(slot) for slot in slots.tolist()]), self._columns(results)
+        return Spans.of([keys[place] for place in order]), self._columns(results)
 
 
 def any_with(actions: Sequence[UInt8], action: Action) -> NDArray[np.bool_]:

@@ -62,7 +62,7 @@ class PartitionTask:
     def process(self, runs: Sequence[BatchRun]) -> Step:
         """Smooth the records of `runs` and advance the position past them."""
         decoded = decode(runs, self.position)
-        work = self._smoother.smooth(decoded.records)
+        work = self._smoother.smooth(decoded.records, self.position, decoded.next_offset)
         failure = None
         self.position = decoded.next_offset
         rows = len(work.records)
