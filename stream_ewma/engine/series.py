@@ -3,25 +3,37 @@
 A key has a row of state for each value that a record holds; its rows lie side by side.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_ewma.columns import NULL, Int32, Int64, Spans, UInt8
+from stream_ewma.columns import NULL, Int32, Int64, Spans, UInt8, UInt16
+from stream_ewma.engine.changelog import (
+    ROW_PREFIX,
+    Part,
+    pieces,
+    row_values,
+    tombstones,
+)
+from stream_ewma.engine.changes import Changes
 from stream_ewma.engine.checking import Checks
 from stream_ewma.engine.config import TaskConfig
+from stream_ewma.engine.configuration import Configuration
+from stream_ewma.engine.converting import convert, move
 from stream_ewma.engine.dead_letters import Reason
 from stream_ewma.engine.index import NO_SLOT
 from stream_ewma.engine.keys import KeyTable
-from stream_ewma.payloads.columns import Column, ReadingColumns, Status, as_nullable
-from stream_ewma.smoothing.absorbing import NOTE_CLIPPED, NOTE_LATE, NOTE_RESTARTED
+from stream_ewma.engine.restoring import Loaded, Loader, check_held
+from stream_ewma.engine.results import Folded, columns_of, folded
+from stream_ewma.payloads.columns import Column, ReadingColumns, Status
 from stream_ewma.smoothing.layout import FLAG_STALE, NO_TIME, NOWHERE
-from stream_ewma.smoothing.recursion import FoldResult, fold, last_times, snapshot
-from stream_ewma.smoothing.rows import Action, Outcome
+from stream_ewma.smoothing.parameters import KeyRules
+from stream_ewma.smoothing.recursion import fold, last_times, snapshot
+from stream_ewma.smoothing.rows import Action
 from stream_ewma.smoothing.state import KeyedState
+from stream_ewma.words import WORD
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,41 +54,6 @@ class Placed:
     sessions: Int64 | None
 
 
-@dataclass(frozen=True, slots=True)
-class Folded:
-    """What became of n rows.
-
-    Attributes:
-        columns: the outputs of all values by their names in the record.
-        outcome: uint8 (n,), the best `Outcome` among the values of a row, by `_RANK`.
-        refused: values that were refused in rows whose other values were not.
-        late: readings merged late.
-        clipped: readings moved closer before they were absorbed.
-        restarted: keys forgotten before a reading.
-    """
-
-    columns: dict[str, Column]
-    outcome: UInt8
-    refused: int
-    late: int
-    clipped: int
-    restarted: int
-
-
-# A row with several values is what the first of these says of any of them.
-_RANK: Final = (
-    Outcome.EMITTED,
-    Outcome.WARMING_UP,
-    Outcome.THINNED,
-    Outcome.NOT_FINITE,
-    Outcome.LATE,
-    Outcome.NO_STATE,
-)
-ABSORBED: Final = (Outcome.EMITTED, Outcome.WARMING_UP, Outcome.THINNED)
-"""Outcomes of a row whose key has a reading behind it."""
-_REFUSED: Final = (Outcome.NOT_FINITE, Outcome.LATE)
-
-
 class Series:
     """Keys and states of one partition.
 
@@ -91,6 +68,7 @@ class Series:
         self._checks = checks
         self._keys = KeyTable(hash_seed, config.max_keys)
         self._state = KeyedState(config.plan.places)
+        self._changes = Changes() if config.durable else None
 
     @property
     def keys_count(self) -> int:
@@ -98,14 +76,14 @@ class Series:
         return len(self._keys)
 
     @property
+    def slots(self) -> Int32:
+        """The slots of the keys, in ascending order."""
+        return self._keys.slots
+
+    @property
     def state_bytes(self) -> int:
         """Memory of the keys and their states."""
         return self._keys.nbytes + self._state.bytes
-
-    @property
-    def slots(self) -> Int32:
-        """The keys' slots, in ascending order."""
-        return self._keys.slots
 
     def decide(self, readings: ReadingColumns, reason: Int64) -> Placed:
         """Decide what to do with each row's values; where they go is for `place` to say.
@@ -173,13 +151,23 @@ class Series:
         if len(slots) == 0:
             return
         fields, rules = self._config.fields, self._config.rules
-        self._state.grow((int(slots.max()) + 1) * len(fields))
-        if not rules.rules:
-            return
-        texts = [self._keys.key(slot).decode("utf-8", "replace") for slot in slots.tolist()]
-        for number, name in enumerate(fields):
-            factors = [rules.resolve(text, name) for text in texts]
-            self._state.assign(self._rows(slots, number), np.array(factors, np.uint16))
+        end = int(slots.max()) + 1
+        self._state.grow(end * len(fields))
+        if self._changes is not None:
+            self._changes.grow(end)
+        if rules.rules:
+            for number, factors in enumerate(self._factors(rules, slots)):
+                self._state.assign(self._rows(slots, number), factors)
+
+    def _factors(self, rules: KeyRules, slots: Int32) -> list[UInt16]:
+        """For each of the record's values, the factors of the keys by the rules (n,)."""
+        fields = self._config.fields
+        found = np.zeros((len(fields), len(slots)), np.uint16)
+        if rules.rules:
+            for place, slot in enumerate(slots.tolist()):
+                text = self._keys.key(slot).decode("utf-8", "replace")
+                found[:, place] = [rules.resolve(text, name) for name in fields]
+        return list(found)
 
     def release(self, slots: Int32) -> None:
         """Forget keys: their rows are empty, and free for other keys.
@@ -192,6 +180,9 @@ class Series:
         """
         if len(slots) == 0:
             return
+        if self._changes is not None:
+            for piece in pieces(slots, self._keys.lengths(slots), 0):
+                self._changes.release(piece, self._keys.spans(piece, ROW_PREFIX))
         self._keys.release(slots)
         for number in range(len(self._config.fields)):
             self._state.clear(self._rows(slots, number))
@@ -200,6 +191,8 @@ class Series:
         """Fold the rows from `start` to `end`, in order."""
         whole = slice(start, end)
         readings = placed.readings
+        if self._changes is not None:
+            self._changes.note(placed.slots[whole])
         results = [
             fold(
                 self._state,
@@ -214,49 +207,12 @@ class Series:
             )
             for number, values in enumerate(readings.numbers)
         ]
-        return self._folded(results)
+        return folded(self._config, results)
 
     def _rows(self, slots: Int32, number: int) -> Int32:
         """The rows of state of value number `number`; of an ignored row, any number."""
         count = len(self._config.fields)
         return slots if count == 1 else slots * np.int32(count) + np.int32(number)
-
-    def _folded(self, results: Sequence[FoldResult]) -> Folded:
-        outcome = _best([result.outcome for result in results])
-        refused = 0
-        if len(results) > 1:
-            absorbed = np.isin(outcome, ABSORBED)
-            refused = sum(
-                int((np.isin(result.outcome, _REFUSED) & absorbed).sum()) for result in results
-            )
-        notes = [result.notes for result in results if result.notes.any()]
-        late, clipped, restarted = (
-            sum(int(np.count_nonzero(note & bit)) for note in notes)
-            for bit in (NOTE_LATE, NOTE_CLIPPED, NOTE_RESTARTED)
-        )
-        columns = self._columns(results)
-        if len(results) > 1:
-            columns = self._without_unemitted(results, columns)
-        return Folded(columns, outcome, refused, late, clipped, restarted)
-
-    def _without_unemitted(
-        self, results: Sequence[FoldResult], columns: dict[str, Column]
-    ) -> dict[str, Column]:
-        """Null in the counts and flags of values that have no result beside others that have."""
-        nullable: dict[str, Column] = {}
-        for name, result in zip(self._config.fields, results, strict=True):
-            missing = result.outcome != Outcome.EMITTED
-            for output in result.columns:
-                own = self._config.column_name(name, output)
-                nullable[own] = as_nullable(columns[own], missing)
-        return nullable
-
-    def _columns(self, results: Sequence[FoldResult]) -> dict[str, Column]:
-        return {
-            self._config.column_name(name, output): column  # type: ignore[misc]  # one of the three
-            for name, result in zip(self._config.fields, results, strict=True)
-            for output, column in result.columns.items()
-        }
 
     def last_time(self, slots: Int32) -> Int64:
         """Event time of each key's last reading (n,); `NO_TIME` where it has none."""
@@ -270,21 +226,28 @@ class Series:
 
     def is_empty(self, slots: Int32) -> NDArray[np.bool_]:
         """Whether each slot has a key that has no reading, absorbed or held back (n,)."""
-        places = self._state.places
-        empty = self._keys.lengths(slots) != NULL
+        empty: NDArray[np.bool_] = self._keys.lengths(slots) != NULL
         for number in range(len(self._config.fields)):
-            rows = self._rows(slots, number)
-            empty &= self._state.count[rows] == 0
-            if places.held != NOWHERE:
-                empty &= self._state.integers(places.held)[rows] == 0
+            empty &= self._is_empty_row(self._rows(slots, number))
+        return empty
+
+    def _is_empty_row(self, rows: Int32) -> NDArray[np.bool_]:
+        places = self._state.places
+        empty: NDArray[np.bool_] = self._state.count[rows] == 0
+        if places.held != NOWHERE:
+            empty &= self._state.integers(places.held)[rows] == 0
         return empty
 
     def is_reported(self, slots: Int32) -> NDArray[np.bool_]:
-        """Whether each key has been reported as silent and has not been heard since (n,)."""
+        """Whether each key has been reported as silent and has not been heard since (n,).
+
+        A value that has no reading has not been heard: whether it was ever marked does not matter.
+        """
         reported = np.ones(len(slots), np.bool_)
         for number in range(len(self._config.fields)):
-            flags = self._state.integers(self._state.places.flags)[self._rows(slots, number)]
-            reported &= flags & FLAG_STALE != 0
+            rows = self._rows(slots, number)
+            flags = self._state.integers(self._state.places.flags)[rows]
+            reported &= (flags & FLAG_STALE != 0) | self._is_empty_row(rows)
         return reported
 
     def silent(self, slots: Int32, time: int) -> tuple[Spans, dict[str, Column]]:
@@ -295,13 +258,72 @@ class Series:
         keys = [self._keys.key(slot) for slot in slots.tolist()]
         order = sorted(range(len(keys)), key=keys.__getitem__)
         slots = slots[order]
+        if self._changes is not None:
+            self._changes.note(slots)
         times = np.full(len(slots), time, np.int64)
         results = []
         for number in range(len(self._config.fields)):
             rows = self._rows(slots, number)
             results.append(snapshot(self._state, self._config.plan, rows, times))
             self._state.integers(self._state.places.flags)[rows] |= FLAG_STALE
-        return Spans.of([keys[place] for place in order]), self._columns(results)
+        return Spans.of([keys[place] for place in order]), columns_of(self._config, results)
+
+    def changed(self) -> Iterator[Part]:
+        """The changelog's records of all that has changed since the last call: tombstones first.
+
+        A key that was released and has come back is among both: its row is the later word.
+        """
+        if self._changes is None:
+            return
+        slots, gone = self._changes.take()
+        for keys in gone:
+            yield tombstones(keys)
+        rows = self._by_key
+        for piece in pieces(slots, self._keys.lengths(slots), rows.shape[1] * WORD):
+            yield self._keys.spans(piece, ROW_PREFIX), row_values(rows[piece])
+
+    def loader(self, own: Configuration) -> Loader:
+        """What reads a changelog into the keys of a series that has none yet."""
+        return Loader(self._keys, own)
+
+    def restore(self, loaded: Loaded, own: Configuration) -> tuple[int, int]:
+        """Take over the rows of a changelog, whose keys are there already.
+
+        Returns:
+            Keys whose weights were converted, and keys that begin anew: the parameters are others.
+
+        Raises:
+            ChangelogError: the settings do not fit the rows.
+        """
+        old = loaded.configuration
+        moved = None if old is None else move(loaded.words, own, old)
+        count = len(loaded.words) // (own if old is None else old).words
+        self._state.words = loaded.words if moved is None else moved.words
+        self._state.factor = np.zeros(count * len(self._config.fields), np.uint16)
+        check_held(self._state, self._config.mode.reorder)
+        if self._changes is not None:
+            self._changes.grow(count)
+        self._keys.release(loaded.gone)
+        for number in range(len(self._config.fields)):
+            self._state.clear(self._rows(loaded.gone, number))
+        slots = self._keys.slots
+        self._admit(slots)
+        if old is None or moved is None:
+            return 0, 0
+        sets = np.zeros(self._state.rows, np.int64)
+        for number, factors in enumerate(self._factors(old.rules, slots)):
+            sets[self._rows(slots, number)] = factors
+        converted = convert(self._state, self._config.mode, own, old, sets)
+        if self._changes is not None:
+            changed = converted.changed | moved.is_elsewhere
+            self._changes.note(slots[changed[slots]])
+        return int(converted.converted.sum()), int((converted.restarted | moved.restarted).sum())
+
+    @property
+    def _by_key(self) -> NDArray[np.int64]:
+        """The words of all slots, int64 (slots, words of a key); a view."""
+        words = self._state.places.width * len(self._config.fields)
+        return self._state.words[: len(self._state.words) // words * words].reshape(-1, words)
 
 
 def any_with(actions: Sequence[UInt8], action: Action) -> NDArray[np.bool_]:
@@ -318,15 +340,3 @@ def _all(actions: Sequence[UInt8], action: Action) -> NDArray[np.bool_]:
     for other in actions[1:]:
         found &= other == action
     return found
-
-
-def _best(outcomes: Sequence[UInt8]) -> UInt8:
-    """The outcome of each row: what `_RANK` puts first among its values."""
-    if len(outcomes) == 1:
-        return outcomes[0]
-    rank = np.empty(len(_RANK), np.uint8)
-    rank[list(_RANK)] = np.arange(len(_RANK))
-    best = rank[outcomes[0]]
-    for outcome in outcomes[1:]:
-        np.minimum(best, rank[outcome], out=best)
-    return np.array(_RANK, np.uint8)[best]

@@ -13,7 +13,8 @@ from stream_ewma.columns import NULL, Bytes, Int32, Int64, Spans, UInt8, as_byte
 from stream_ewma.engine.checking import INVALID, Checks, of_status
 from stream_ewma.engine.config import TaskConfig
 from stream_ewma.engine.dead_letters import Reason
-from stream_ewma.engine.series import Folded, Placed, Series
+from stream_ewma.engine.results import Folded
+from stream_ewma.engine.series import Placed, Series
 from stream_ewma.engine.step import (
     NOTED_CLAMPED,
     NOTED_CLIPPED,
@@ -108,6 +109,11 @@ class Smoother:
     def state_bytes(self) -> int:
         """Memory of the keys and their state."""
         return self._series.state_bytes + self._upkeep.nbytes
+
+    @property
+    def series(self) -> Series:
+        """The keys and their states."""
+        return self._series
 
     @property
     def event_time(self) -> int | None:

@@ -12,7 +12,8 @@ import numpy as np
 
 from stream_ewma.columns import Int32, Int64, UInt8
 from stream_ewma.engine.config import TaskConfig
-from stream_ewma.engine.series import ABSORBED, Placed, Series, any_with
+from stream_ewma.engine.results import ABSORBED
+from stream_ewma.engine.series import Placed, Series, any_with
 from stream_ewma.engine.silence import Silence
 from stream_ewma.smoothing.layout import NO_TIME
 from stream_ewma.smoothing.rows import Action
