@@ -1,6 +1,7 @@
 """Crashes at any point leave outputs and state as an undisturbed run does, bit for bit."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -100,3 +101,24 @@ def test_a_crash_changes_nothing(name: str, rows: list[Record], happens: list[in
     assert disturbed.log.state == undisturbed.log.state
     disturbed.crash()
     assert disturbed.task.keys_count == undisturbed.task.keys_count
+
+
+@pytest.mark.parametrize("name", SMOOTHINGS)
+@given(rows=records(), cut=st.integers(0, 25))
+def test_a_record_that_stops_the_service_leaves_what_came_before_it(
+    name: str, rows: list[Record], cut: int
+) -> None:
+    config = replace(config_of(SMOOTHINGS[name]), on_error="fail", on_late="dlq", max_keys=2)
+    stopped = Member(config, rows)
+    stopped.process(cut)
+    if stopped.task.position == cut:
+        stopped.process(len(rows))
+    end = stopped.task.position
+    undisturbed = Member(config, rows)
+    undisturbed.process(end)
+
+    for member in (stopped, undisturbed):
+        member.cut()
+    assert undisturbed.task.position == end
+    assert stopped.outputs == undisturbed.outputs
+    assert stopped.log.state == undisturbed.log.state
