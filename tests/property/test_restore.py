@@ -1,6 +1,7 @@
 """Crashes at any point leave outputs and state as an undisturbed run does, bit for bit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -24,6 +25,23 @@ events = st.lists(
     ),
     max_size=16,
 )
+
+
+MODES = {
+    **{name: config_of(yaml) for name, yaml in SMOOTHINGS.items()},
+    **{
+        f"{name} for a while": replace(config_of(SMOOTHINGS[name]), ttl_ms=3000)
+        for name in ("default", "everything", "sorted", "silent")
+    },
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frequent_sweeps() -> Iterator[None]:
+    """Keys without readings are cleared away every few offsets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stream_ewma.engine.upkeep._SWEEP_EVERY", 5)
+        yield
 
 
 def _nothing() -> Outputs:
@@ -78,10 +96,10 @@ class Member:
         self.cut()
 
 
-@pytest.mark.parametrize("name", SMOOTHINGS)
+@pytest.mark.parametrize("name", MODES)
 @given(rows=records(), happens=events)
 def test_a_crash_changes_nothing(name: str, rows: list[Record], happens: list[int | str]) -> None:
-    config = config_of(SMOOTHINGS[name])
+    config = MODES[name]
     undisturbed, disturbed = Member(config, rows), Member(config, rows)
     undisturbed.finish()
 
@@ -100,3 +118,24 @@ def test_a_crash_changes_nothing(name: str, rows: list[Record], happens: list[in
     assert disturbed.log.state == undisturbed.log.state
     disturbed.crash()
     assert disturbed.task.keys_count == undisturbed.task.keys_count
+
+
+@pytest.mark.parametrize("name", MODES)
+@given(rows=records(), cut=st.integers(0, 25))
+def test_a_record_that_stops_the_service_leaves_what_came_before_it(
+    name: str, rows: list[Record], cut: int
+) -> None:
+    config = replace(MODES[name], on_error="fail", on_late="dlq", max_keys=2)
+    stopped = Member(config, rows)
+    stopped.process(cut)
+    if stopped.task.position == cut:
+        stopped.process(len(rows))
+    end = stopped.task.position
+    undisturbed = Member(config, rows)
+    undisturbed.process(end)
+
+    for member in (stopped, undisturbed):
+        member.cut()
+    assert undisturbed.task.position == end
+    assert stopped.outputs == undisturbed.outputs
+    assert stopped.log.state == undisturbed.log.state

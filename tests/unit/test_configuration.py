@@ -260,6 +260,32 @@ def test_keys_that_are_gone_stay_gone_whatever_their_rows_were() -> None:
     assert len(feed(again, ("a", 1.0, 0), ("b", 1.0, 0))) == 2
 
 
+def test_settings_that_went_and_came_back_while_there_was_no_key() -> None:
+    own, other = smoothing("half_life: 10s"), smoothing("half_life: 10s, outputs: [ewma, std]")
+    task, log = task_of(own), Log()
+    feed(task, *READINGS)
+    cut(task, log)
+    task._smoother.series.release(task._smoother.series.slots)
+    cut(task, log)
+    log.records = [record for record in log.records if record[1] != b"\x00configuration"]
+    log.append([(key, value) for key, value in cut(task_of(other), Log()).items()])
+    again = task_of(own)
+    again.restore(log.runs)
+    assert again.restored().keys == 0
+    assert len(feed(again, ("a", 1.0, 0))) == 1
+
+
+def test_only_keys_that_are_there_count_as_begun_anew() -> None:
+    task, log = task_of(smoothing("alpha: 0.5")), Log()
+    feed(task, *READINGS)
+    cut(task, log)
+    log.append([(b"\x01a", None)])
+    again = task_of(smoothing("half_life: 10s"))
+    again.restore(log.runs)
+    answer = again.restored()
+    assert (answer.keys, answer.restarted) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
