@@ -192,6 +192,16 @@ def test_a_sweep_in_a_gap_between_two_records_needs_no_record() -> None:
     assert partition.keys == []
 
 
+def test_a_wide_gap_between_offsets_costs_no_more_than_a_narrow_one() -> None:
+    partition = Partition(config_of())
+    partition.take(("a", 0, 1.0), ("a", 0, None))
+
+    partition.task.position = 1 << 60  # offsets that retention has taken away meanwhile
+    partition.task._smoother.smooth(decode([], 0).records, 2, 1 << 60)
+
+    assert partition.keys == []
+
+
 @pytest.mark.usefixtures("sweeps")
 def test_a_key_that_was_emptied_and_then_expired_is_let_go_once() -> None:
     partition = Partition(config_of(ttl_ms=1000))
