@@ -187,15 +187,35 @@ class Series:
 
     def fold(self, placed: Placed, start: int, end: int) -> Folded:
         """Fold the rows from `start` to `end`, in order."""
+        slots = placed.slots[start:end]
+        if self._changes is not None:
+            self._changes.note(slots)
+        return self._fold(self._state, slots, placed, start, end)
+
+    def rehearse(self, placed: Placed, start: int, end: int) -> UInt8:
+        """The outcomes that `fold` would have (n,), changing nothing."""
+        slots, own = np.unique(placed.slots[start:end], return_inverse=True)
+        slots = np.maximum(slots, 0)  # no slot: all actions are IGNORE
+        copy = KeyedState(self._state.places)
+        copy.grow(max(len(slots), 1) * len(self._config.fields))
+        for number in range(len(self._config.fields)):
+            rows = self._rows(slots, number)
+            known = np.flatnonzero(rows < self._state.rows)
+            to = self._rows(known.astype(np.int32), number)
+            copy.by_row[to] = self._state.by_row[rows[known]]
+            copy.factor[to] = self._state.factor[rows[known]]
+        return self._fold(copy, own.astype(np.int32), placed, start, end).outcome
+
+    def _fold(
+        self, state: KeyedState, slots: Int32, placed: Placed, start: int, end: int
+    ) -> Folded:
         whole = slice(start, end)
         readings = placed.readings
-        if self._changes is not None:
-            self._changes.note(placed.slots[whole])
         results = [
             fold(
-                self._state,
+                state,
                 self._config.plan,
-                self._rows(placed.slots[whole], number),
+                self._rows(slots, number),
                 readings.timestamp[whole],
                 values.x[whole],
                 placed.actions[number][whole],
@@ -315,7 +335,8 @@ class Series:
         if self._changes is not None:
             changed = converted.changed | moved.is_elsewhere
             self._changes.note(slots[changed[slots]])
-        return int(converted.converted.sum()), int((converted.restarted | moved.restarted).sum())
+        restarted = converted.restarted | moved.restarted
+        return int(converted.converted[slots].sum()), int(restarted[slots].sum())
 
     @property
     def _by_key(self) -> NDArray[np.int64]:

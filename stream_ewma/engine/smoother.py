@@ -153,17 +153,24 @@ class Smoother:
         first = start = 0
         pieces: list[Folded] = []
         for stop in upkeep.stops(placed, work.records.offset, position, next_offset):
-            end = stop.end
+            here, end = stop, stop.end
             if start < end:
                 self._series.place(placed, work.reason, start, end)
+                work.failed_row = self._failing_row(work, start, end)
+                if work.failed_row is not None:
+                    here = upkeep.stop_at(placed, start, work.failed_row)
+                    end = here.end
                 pieces.append(self._series.fold(placed, start, end))
-                upkeep.took(placed.slots[start:end], pieces[-1].outcome, stop)
+                upkeep.took(placed.slots[start:end], pieces[-1].outcome, here)
                 start = end
             stale = upkeep.silent()
-            if pieces and (len(stale) or end == len(work.records)):
+            failed = work.failed_row is not None
+            if pieces and (len(stale) or failed or end == len(work.records)):
                 self._take_up(work, first, _joined(pieces))
                 first, pieces = end, []
-            if len(stale) and work.failed_row is None:
+            if failed:
+                return
+            if len(stale):
                 self._report(work, end - 1, stale, stop.event_time)
             expired = upkeep.expired()
             if len(expired):
@@ -172,25 +179,35 @@ class Smoother:
             if stop.sweeps:
                 self._series.release(upkeep.empty())
 
+    def _failing_row(self, work: Smoothed, start: int, end: int) -> int | None:
+        """The first row that stops the service, if any from `start` to `end` does.
+
+        Nothing of it, nor of what is behind it, may get into the state: the service begins there.
+        """
+        if self._config.on_error != "fail":
+            return None
+        reason = work.reason[start:end]
+        self._judge(self._series.rehearse(work.placed, start, end), reason)
+        failing = np.flatnonzero(reason >= 0)
+        return start + int(failing[0]) if len(failing) else None
+
+    def _judge(self, outcome: UInt8, reason: Int64) -> None:
+        """Note the reason against each row that the fold has refused."""
+        if outcome.any():
+            reason[np.flatnonzero(outcome == Outcome.NOT_FINITE)] = Reason.STATE_OVERFLOW
+            if self._config.on_late == "dlq":
+                reason[np.flatnonzero(outcome == Outcome.LATE)] = Reason.LATE
+
     def _take_up(self, work: Smoothed, first: int, folded: Folded) -> None:
         """Note what came of the rows from `first` on."""
-        if work.failed_row is not None:
-            return
         n = len(folded.outcome)
         reason = work.reason[first : first + n]
         status = work.placed.readings.status[first : first + n]
-        if folded.outcome.any():
-            reason[np.flatnonzero(folded.outcome == Outcome.NOT_FINITE)] = Reason.STATE_OVERFLOW
-            if self._config.on_late == "dlq":
-                reason[np.flatnonzero(folded.outcome == Outcome.LATE)] = Reason.LATE
+        self._judge(folded.outcome, reason)
         emitted = folded.outcome == Outcome.EMITTED
         if self._config.on_tombstone == "reset":
             emitted |= (status == Status.TOMBSTONE) & (reason < 0)
         rows = np.flatnonzero(emitted)
-        if self._config.on_error == "fail" and (reason >= 0).any():
-            failed = int(np.flatnonzero(reason >= 0)[0])
-            work.failed_row = first + failed
-            rows, status, reason = rows[rows < failed], status[:failed], reason[:failed]
         _count(work, status, folded, reason, rows)
         if len(rows):
             work.parts.append(self._part(work, rows + first, rows, n, folded.columns))

@@ -108,6 +108,13 @@ class Upkeep:
                 next(way, n) if stop == end else stop for way, stop in zip(ways, ahead, strict=True)
             ]
 
+    def stop_at(self, placed: Placed, start: int, end: int) -> Stop:
+        """A place at which nothing is to be done: after `end` rows, of which `start` were taken."""
+        actions = [action[start:end] for action in placed.actions]
+        times = placed.readings.timestamp[start:end][any_with(actions, Action.OBSERVE)]
+        event_time = int(times.max(initial=self._event_time))
+        return Stop(end, event_time, event_time, sweeps=False)
+
     def took(self, slots: Int32, outcome: UInt8, stop: Stop) -> None:
         """Note the rows up to a stop, which have been folded.
 

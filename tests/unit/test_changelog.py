@@ -11,10 +11,11 @@ from stream_ewma.engine import changelog
 from stream_ewma.engine.changelog import ChangelogError
 from stream_ewma.engine.changes import Changes
 from stream_ewma.engine.marker import Marker
+from stream_ewma.engine.outgoing import Destination
 from stream_ewma.engine.step import Cut
 from stream_ewma.engine.task import PartitionTask
 from stream_ewma.records.fetched import split_runs
-from tests.support.batches import NOW_MS, Published, Record, read, runs_of
+from tests.support.batches import NOW_MS, Published, Record, published, read, runs_of
 from tests.support.changelog import Log, batch_at
 from tests.support.streams import config_of
 
@@ -128,6 +129,15 @@ def test_a_report_of_silence_is_a_change() -> None:
     task.cut()
     feed(task, ("b", 1, 20_000))
     assert sorted(filter(None, keys_of(task.cut()))) == [POSITION, b"\x01a", b"\x01b"]
+
+
+def test_reports_of_silence_are_in_the_order_of_the_keys() -> None:
+    """Slots, numbered as keys come, are numbered otherwise after a restore."""
+    task = task_of(SILENT)
+    feed(task, ("b", 1, 0), ("ab", 1, 0), ("a", 1, 0), ("c", 1, 0))
+    records = [Record(b"c", _value(1, 20_000), NOW_MS)]
+    step = task.process(runs_of(records, task.position))
+    assert [r.key for r in published(step, Destination.OUTPUT)] == [b"c", b"a", b"ab", b"b"]
 
 
 def test_nothing_is_noted_of_a_state_that_does_not_last() -> None:
@@ -268,6 +278,15 @@ def test_a_restore_answers_what_it_read_and_where_to_go_on() -> None:
     assert keys_of(again.cut()) == [POSITION]
 
 
+def test_more_than_one_call_can_decode_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream_ewma.records.reader._ENOUGH_BYTES", 1)
+    task = task_of()
+    feed(task, ("a", 2, 0), ("b", 4, 0))
+    again = task_of()
+    assert again.restore(log_of(task).runs) == 2
+    assert again.restored().keys == 2
+
+
 def test_the_last_record_of_a_key_wins_within_a_batch_and_across() -> None:
     task = task_of()
     feed(task, ("a", 2, 0))
@@ -287,8 +306,8 @@ def test_the_last_record_of_a_key_wins_within_a_batch_and_across() -> None:
         log.append([(key, value) for _, key, value in tail])
         whole, one_by_one = task_of(), task_of()
         whole.restore(log.runs)
-        for run in log.runs:
-            one_by_one.restore([run])
+        for record in log.records:
+            one_by_one.restore(split_runs(batch_at(*record)))
         for each in (whole, one_by_one):
             each.restored()
             assert state(each) == expected
@@ -409,7 +428,25 @@ def test_a_row_that_would_lead_kernels_astray_is_refused(held: int) -> None:
         restored(log, HELD)
 
 
-def test_the_largest_offset_and_the_gaps_of_compaction_are_no_trouble() -> None:
+def test_readings_that_are_held_back_are_restored_as_they_were() -> None:
+    task = task_of(HELD)
+    feed(task, ("a", 2, 0), ("a", 3, 100), ("b", 4, 50), ("a", 7, 70))
+    again = restored(log_of(task), HELD)
+    for each in (task, again):
+        feed(each, ("a", 1, 90), ("b", 2, 60))
+    assert state(again) == state(task)
+
+
+def test_a_state_that_does_not_last_can_be_read_too() -> None:
+    """As by a tool, which only looks."""
+    task = task_of()
+    feed(task, ("a", 2, 0))
+    log = log_of(task)
+    assert state(restored(log, durable=False)) == state(task)
+    assert restored(log, "smoothing: {alpha: 0.1}", durable=False).keys_count == 1
+
+
+def test_the_gaps_that_compaction_leaves_are_no_trouble() -> None:
     log = some_log()
     task = task_of()
     feed(task, ("a", 2, 0), ("a", 2, 0))

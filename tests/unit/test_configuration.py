@@ -260,6 +260,17 @@ def test_keys_that_are_gone_stay_gone_whatever_their_rows_were() -> None:
     assert len(feed(again, ("a", 1.0, 0), ("b", 1.0, 0))) == 2
 
 
+def test_only_keys_that_are_there_count_as_begun_anew() -> None:
+    task, log = task_of(smoothing("alpha: 0.5")), Log()
+    feed(task, *READINGS)
+    cut(task, log)
+    log.append([(b"\x01a", None)])
+    again = task_of(smoothing("half_life: 10s"))
+    again.restore(log.runs)
+    answer = again.restored()
+    assert (answer.keys, answer.restarted) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [

@@ -29,7 +29,7 @@ EVERY = 8
 
 
 def config_of(**options: Any) -> TaskConfig:
-    paths = ReadingOptions(timestamp_path="t", reset_path="r")
+    paths = ReadingOptions(timestamp_path="t")
     rules = options.pop("rules", HALF)
     return TaskConfig(decoder("json", paths), encoder("json"), rules, **options)
 
@@ -206,7 +206,8 @@ def test_a_wide_gap_between_offsets_costs_no_more_than_a_narrow_one() -> None:
 def test_a_key_that_was_emptied_and_then_expired_is_let_go_once() -> None:
     partition = Partition(config_of(ttl_ms=1000))
 
-    partition.take(("a", 0, 1.0), ("a", 0, None), ("a", 0, 1.0), ("b", 5000, 1.0))
+    partition.take(("a", 0, 1.0), ("a", 0, None))
+    partition.take(("a", 0, 1.0), ("b", 5000, 1.0))
     assert partition.keys == [b"b"]
     partition.take(*[("b", 5000, 1.0)] * (EVERY - 4))
 
