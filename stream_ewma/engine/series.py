@@ -178,8 +178,6 @@ class Series:
         Raises:
             IndexError: a slot has no key.
         """
-        if len(slots) == 0:
-            return
         if self._changes is not None:
             for piece in pieces(slots, self._keys.lengths(slots), 0):
                 self._changes.release(piece, self._keys.spans(piece, ROW_PREFIX))

@@ -171,9 +171,8 @@ class Upkeep:
 
 def _sweeps(offset: Int64, position: int, next_offset: int) -> list[int]:
     """After how many rows the offsets pass a multiple of `_SWEEP_EVERY`."""
-    first, last = position // _SWEEP_EVERY + 1, next_offset // _SWEEP_EVERY
-    if first > last:
+    if position // _SWEEP_EVERY == next_offset // _SWEEP_EVERY:
         return []
-    points = np.arange(first, last + 1) * _SWEEP_EVERY
-    passed: list[int] = np.unique(np.searchsorted(offset, points)).tolist()
+    reached = np.concatenate([offset, np.full(1, next_offset)]) // _SWEEP_EVERY
+    passed: list[int] = np.flatnonzero(np.diff(reached, prepend=position // _SWEEP_EVERY)).tolist()
     return passed

@@ -12,9 +12,10 @@ from stream_ewma.engine.outgoing import Destination
 from stream_ewma.engine.task import PartitionTask
 from tests.support.batches import Published, Record, published, runs_of
 from tests.support.changelog import Log
-from tests.support.streams import SMOOTHINGS, config_of, records
+from tests.support.streams import NAMES, config_named, records
 
 PROCESS, CUT, CRASH, CRASH_COMPACTED = "process", "cut", "crash", "crash after compaction"
+
 
 Outputs = dict[Destination, list[Published]]
 
@@ -27,13 +28,7 @@ events = st.lists(
 )
 
 
-MODES = {
-    **{name: config_of(yaml) for name, yaml in SMOOTHINGS.items()},
-    **{
-        f"{name} for a while": replace(config_of(SMOOTHINGS[name]), ttl_ms=3000)
-        for name in ("default", "everything", "sorted", "silent")
-    },
-}
+MODES = {name: config_named(name) for name in NAMES}
 
 
 @pytest.fixture(scope="module", autouse=True)
