@@ -10,6 +10,7 @@ from stream_ewma.columns import Spans
 from stream_ewma.engine import changelog
 from stream_ewma.engine.changelog import ChangelogError
 from stream_ewma.engine.changes import Changes
+from stream_ewma.engine.dead_letters import Reason
 from stream_ewma.engine.marker import Marker
 from stream_ewma.engine.outgoing import Destination
 from stream_ewma.engine.step import Cut
@@ -437,6 +438,53 @@ def test_readings_that_are_held_back_are_restored_as_they_were() -> None:
     for each in (task, again):
         feed(each, ("a", 1, 90), ("b", 2, 60))
     assert state(again) == state(task)
+
+
+def test_silence_goes_on_where_it_was() -> None:
+    """A key that is reset and heard late is due before the list that it stood in."""
+    readings = [("b", 9500), ("b", 11_000), ("b", 18_999), ("b", 19_000)]
+    task, found = task_of(SILENT), []
+    feed(task, ("a", 1, 0), ("b", 1, 9000), ("a", 2, 9000))
+    again = restored(log_of(task), SILENT)
+    for each in (task, again):
+        feed(each, ("a", "gone", 9000), ("a", 3, 500))
+        steps = [
+            each.process(runs_of([Record(k.encode(), _value(1, at), NOW_MS)], each.position))
+            for k, at in readings
+        ]
+        found.append([[r.key for r in published(step, Destination.OUTPUT)] for step in steps])
+    assert found[0] == found[1] == [[b"b"], [b"b", b"a"], [b"b"], [b"b"]]
+    assert records_of(task.cut())[-1] == records_of(again.cut())[-1]
+
+
+@pytest.mark.parametrize(
+    ("reading", "reason"),
+    [
+        (("a", "x", 60_000), Reason.NOT_NUMERIC),
+        (("a", 1e300, 60_000), Reason.STATE_OVERFLOW),
+        (("a", 2, 0), Reason.LATE),
+        (("d", 2, 60_000), Reason.TOO_MANY_KEYS),
+    ],
+    ids=lambda value: value.name if isinstance(value, Reason) else "",
+)
+def test_nothing_from_the_record_on_that_stops_the_service_is_in_a_cut(
+    reading: tuple[str, object, int], reason: Reason
+) -> None:
+    yaml = """
+smoothing: {half_life: 1s, late_cutoff: 5s, late: dlq, stale_after: 10s, outputs: [ewma, std]}
+"""
+    before = [("a", 1, 9000), ("b", 2, 9100), ("c", 3, 9500)]
+    after = [("a", 7, 61_000), ("b", 8, 90_000), ("a", 9, 90_001)]
+    stopped, plain = (task_of(yaml, on_error="fail", max_keys=3) for _ in range(2))
+    records = [Record(k.encode(), _value(x, at), NOW_MS + at) for k, x, at in before]
+    more = [Record(k.encode(), _value(x, at), NOW_MS + at) for k, x, at in [reading, *after]]
+    step = stopped.process(runs_of(records + more))
+    plain.process(runs_of(records))
+
+    assert step.failure is not None
+    assert (step.failure.offset, step.failure.reason, stopped.position) == (3, reason, 3)
+    assert log_of(stopped).state == log_of(plain).state
+    assert state(stopped) == state(plain)
 
 
 def test_a_state_that_does_not_last_can_be_read_too() -> None:

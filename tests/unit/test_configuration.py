@@ -191,6 +191,16 @@ def test_another_clock_for_some_keys_begins_those_anew() -> None:
     assert set(cut(task, log)) >= {b"\x01a", b"\x01b"}
 
 
+def test_a_clock_that_is_new_for_some_keys_leaves_the_others_alone() -> None:
+    """How weights are corrected on a clock that no key had before says nothing of the rows."""
+    task, _, answer = restart(
+        smoothing("half_life: 10s"), smoothing("half_life: 10s, rules: [{keys: a, alpha: 0.5}]")
+    )
+    assert (answer.keys, answer.converted, answer.restarted) == (2, 0, 1)
+    found = feed(task, ("a", 8.0, 9000), ("b", 8.0, 9000))
+    assert [each["count"] for each in found] == [1, 3]
+
+
 def test_outputs_that_go_take_their_words_along() -> None:
     base = "half_life: 10s, outputs: [{}]"
     task, log, answer = restart(
