@@ -65,9 +65,10 @@ def test_a_key_forgotten_and_heard_anew_with_an_old_reading_is_due_sooner() -> N
     heard(silence, [0], [200], 900)
 
     assert due(silence, 1200) == [0]
-    heard(silence, [0], [900], 1200)
+    heard(silence, [0], [1150], 1200)
     assert due(silence, 1899) == []
-    assert due(silence, 1900) == [0, 1]
+    assert due(silence, 1900) == [1]
+    assert due(silence, 2200) == [0]
     assert due(silence, 9000) == []
 
 

@@ -20,6 +20,7 @@ from stream_ewma.smoothing.mode import Mode, Weighting
 from stream_ewma.smoothing.outputs import Output, Quantity
 from stream_ewma.smoothing.parameters import Factor, KeyRules
 from tests.support.batches import NOW_MS, Record, published, runs_of
+from tests.support.changelog import Log
 
 LIVE = 20 if numba.config.DISABLE_JIT else 10_000
 """Keys that are alive at a time in the test of memory; interpreted, each takes a while."""
@@ -56,6 +57,17 @@ class Partition:
     def keys(self) -> list[bytes]:
         keys = self.task._smoother.series._keys
         return sorted(keys.key(slot) for slot in keys.slots.tolist())
+
+
+def restored(partition: Partition) -> Partition:
+    """Another task, that has read what this one leaves in a changelog."""
+    log = Log()
+    log.commit(partition.task.cut())
+    other = Partition(partition.task._config)
+    other.task.restore(log.runs)
+    other.task.restored()
+    assert other.keys == partition.keys
+    return other
 
 
 def means(step: Step) -> list[float | None]:
@@ -118,6 +130,41 @@ def test_a_key_is_reported_as_silent_before_it_is_forgotten() -> None:
     assert told == [b"b", b"a", b"c", b"a", b"b", b"a"]
     assert step.noted == {"stale": 2, "expired": 2}
     assert means(step)[-1] == 9.0
+
+
+def test_a_restored_key_is_forgotten_at_the_record_at_which_it_would_have_been() -> None:
+    partition = Partition(config_of(ttl_ms=1000, durable=True))
+    partition.take(("a", 0, 1.0), ("b", 900, 1.0), ("c", 910, 1.0), ("late", -90, 1.0))
+
+    partition = restored(partition)
+
+    assert partition.take(("b", 999, 1.0)).noted == {}  # still the tick of 900
+    assert partition.take(("b", 1000, 1.0)).noted == {"expired": 2}
+    assert partition.keys == [b"b", b"c"]
+
+
+def test_a_late_key_waits_for_the_next_tick_after_a_restore_too() -> None:
+    partition = Partition(config_of(ttl_ms=1000, durable=True))
+    partition.take(("b", 5000, 1.0), ("late", 10, 1.0))
+
+    partition = restored(partition)
+
+    assert partition.task._smoother.event_time == NOW_MS + 5000
+    assert partition.take(("b", 5099, 1.0)).noted == {}
+    assert partition.take(("b", 5100, 1.0)).noted == {"expired": 1}
+
+
+@pytest.mark.usefixtures("sweeps")
+def test_a_restored_key_without_a_reading_is_cleared_away_at_the_next_sweep() -> None:
+    partition = Partition(config_of(durable=True))
+    partition.take(("a", 0, 1.0), ("b", 0, 1.0), ("a", 0, None))
+
+    partition = restored(partition)
+    partition.take(*[("b", 0, 1.0)] * (EVERY - 4))
+    assert partition.keys == [b"a", b"b"]
+    partition.take(("b", 0, 1.0))
+
+    assert partition.keys == [b"b"]
 
 
 def test_event_time_is_known_where_something_depends_on_it() -> None:
