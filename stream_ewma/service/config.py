@@ -43,7 +43,6 @@ def task_config(settings: Settings) -> TaskConfig:
         sessions=None if smoothing.reset_daily is None else DailySessions(*smoothing.reset_daily),
         stale_after_ms=smoothing.stale_after,
         durable=settings.state.durable,
-        ttl_ms=settings.state.ttl,
         max_keys=settings.state.max_keys,
         max_key_bytes=read.max_key_bytes,
         max_future_skew_ms=read.max_future_skew,
@@ -58,4 +57,5 @@ def task_config(settings: Settings) -> TaskConfig:
         pass_headers=write.headers == "pass",
         max_batch_bytes=write.max_batch_bytes,
         compression=Compression(write.compression_type),
+        factor_names=tuple(smoothing.named),
     )

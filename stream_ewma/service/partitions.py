@@ -196,12 +196,12 @@ class Partitions:
             await asyncio.sleep(_RETRY_S)
 
     def _work_on(self, partition: Partition, opened: Opened) -> None:
-        opened.task.refused = self._refused.get(partition, frozenset())
         pipeline = Pipeline(
             self._settings,
             partition,
             opened.task,
             opened.producer,
+            opened.kept,
             self._threads,
             self._pace,
             self._counters,
@@ -253,6 +253,10 @@ class Partitions:
         await asyncio.gather(*(pipeline.stop() for pipeline in self.pipelines.values()))
         await self._opening.stop()
 
+    def recover(self, pipeline: Pipeline, error: BaseException) -> None:
+        """Give the partition up, and take it over anew: its state is that of the last commit."""
+        self._hooks.spawn(self._recover(pipeline, error), f"recovery {pipeline.partition}")
+
     # -- trouble ------------------------------------------------------------------------------
 
     def _ended(self, pipeline: Pipeline, task: "asyncio.Task[None]") -> None:
@@ -260,12 +264,11 @@ class Partitions:
             return
         error = task.exception() or FatalError(f"{task.get_name()} ended")
         if isinstance(error, _RECOVERABLE) and pipeline.committer is not None:
-            self._hooks.spawn(self._recover(pipeline, error), f"recovery {pipeline.partition}")
+            self.recover(pipeline, error)
         else:
             self._hooks.fail(error)
 
     async def _recover(self, pipeline: Pipeline, error: BaseException) -> None:
-        """Give the partition up, and take it over anew: its state is that of the last commit."""
         partition = pipeline.partition
         assignment = self._assignment
         if self.pipelines.get(partition) is not pipeline:
@@ -314,12 +317,11 @@ class Partitions:
                 )
             if self._settings.dead_letters.on_error == "fail":
                 raise FatalError(
-                    f"{where}: the broker refused the smoothed record "
-                    "(dead_letters.on_error: fail)"
+                    f"{where}: the broker refused the smoothed record (dead_letters.on_error: fail)"
                 )
             _log.warning("%s: the broker refuses the smoothed record", where)
         self._refused[partition] = self._refused.get(partition, frozenset()).union(
-            refusal(record) for record in found
+            (int(record.source().offset[0]), None) for record in found
         )
 
     def _two_services(self, partition: Partition) -> StreamEwmaError:
