@@ -181,7 +181,9 @@ class Loader:
     def _release(self) -> None:
         """Give up keys that are gone, now and then: a log may be followed for months."""
         if len(self._keys) > self._most_keys:
-            self._keys.release(self._gone())
+            gone = self._gone()
+            self._keys.release(gone)
+            self._words.reshape(-1, self._row_words)[gone] = 0  # for the next key that gets a slot
             self._most_keys = max(_FEW_KEYS, 2 * len(self._keys))
 
 

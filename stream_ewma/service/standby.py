@@ -36,19 +36,20 @@ class Copy:
 
     Attributes:
         task: takes the rows in.
+        up_to_date: when it was at the changelog's end last, or was begun; by the system's clock.
         position: offset of the changelog up to which it has; None: it has none.
         rows: so many.
         is_warm: whether it was at the changelog's end once.
         is_sound: whether all rows that were given to it are in it.
-        up_to_date: when it was at the end last, or was begun, in seconds of the system's clock.
+        reading: held while rows are taken in.
     """
 
     task: PartitionTask
+    up_to_date: float
     position: int | None = None
     rows: int = 0
     is_warm: bool = False
     is_sound: bool = True
-    up_to_date: float = field(default_factory=time.time)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -87,7 +88,7 @@ class Standbys:
     def assigned(self, standbys: AbstractSet[Partition], owned: AbstractSet[Partition]) -> None:
         """Keep copies of `standbys`; those of `owned` wait to be taken; others are dropped."""
         kept = {p: copy for p, copy in self._copies.items() if p in standbys or p in owned}
-        new = {p: Copy(self._new_task(p)) for p in sorted(standbys - kept.keys())}
+        new = {p: self._new_copy(p) for p in sorted(standbys - kept.keys())}
         self._copies = kept | new
         self._wanted = standbys
         self._changed.set()
@@ -175,5 +176,8 @@ class Standbys:
 
     def _begin_anew(self, partitions: AbstractSet[Partition]) -> None:
         for partition in partitions & self._copies.keys():
-            self._copies[partition] = Copy(self._new_task(partition))
+            self._copies[partition] = self._new_copy(partition)
             self._changed.set()
+
+    def _new_copy(self, partition: Partition) -> Copy:
+        return Copy(self._new_task(partition), time.time())
