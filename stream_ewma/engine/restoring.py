@@ -36,6 +36,8 @@ _LIVE: Final = 1
 _OUTDATED: Final = 2
 """What is known of a slot: no row; a row; a row of an older layout."""
 
+_FEW_KEYS: Final = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -71,6 +73,7 @@ class Loader:
         self._known: UInt8 = np.zeros(0, np.uint8)
         self._marker: bytes | None = None
         self._configuration: bytes | None = None
+        self._most_keys = _FEW_KEYS
 
     def read(self, runs: Sequence[BatchRun]) -> int:
         """Take in the records of `runs`, which follow those before; answers how many rows.
@@ -88,6 +91,7 @@ class Loader:
                 )
             self._position = decoded.next_offset
             rows += self._take(decoded.records)
+            self._release()
         return rows
 
     def _take(self, records: RecordColumns) -> int:
@@ -169,9 +173,20 @@ class Loader:
             )
         if not has_rows:  # there were keys, perhaps under another layout
             self._words = np.zeros(len(self._known) * expected, np.int64)
+        return Loaded(marker, old, self._words, self._gone())
+
+    def _gone(self) -> Int32:
         slots = self._keys.slots
-        gone = slots[self._known[slots] == _GONE]
-        return Loaded(marker, old, self._words, gone)
+        gone: Int32 = slots[self._known[slots] == _GONE]
+        return gone
+
+    def _release(self) -> None:
+        """Give up keys that are gone, now and then: a log may be followed for months."""
+        if len(self._keys) > self._most_keys:
+            gone = self._gone()
+            self._keys.release(gone)
+            self._words.reshape(-1, self._row_words)[gone] = 0  # for the next key that gets a slot
+            self._most_keys = max(_FEW_KEYS, 2 * len(self._keys))
 
 
 def check_held(state: KeyedState, most: int) -> None:

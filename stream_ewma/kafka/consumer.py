@@ -10,9 +10,9 @@ from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
+from stream_ewma.kafka.assignor import StandbyAssignor
 from stream_ewma.kafka.connect import client_options
 from stream_ewma.kafka.errors import explain
 from stream_ewma.kafka.group import Group, ask_again
@@ -62,9 +62,7 @@ class GroupConsumer:
         self._on_revoked = on_revoked
         self._on_assigned = on_assigned
         kafka = settings.kafka
-        # aiokafka's sticky assignor remembers in class attributes: a class of one's own keeps
-        # several services in one process apart.
-        assignor = type("OwnStickyAssignor", (StickyPartitionAssignor,), {})
+        self._assignor = StandbyAssignor(settings.state.standbys)
         self._consumer = RawConsumer(
             **client_options(settings),
             group_id=settings.application_id,
@@ -81,7 +79,8 @@ class GroupConsumer:
             fetch_max_bytes=kafka.fetch_max_bytes,
             max_partition_fetch_bytes=kafka.max_partition_fetch_bytes,
             fetch_max_wait_ms=kafka.fetch_max_wait_ms,
-            partition_assignment_strategy=(assignor,),
+            # One alone: aiokafka joins the group once for each.
+            partition_assignment_strategy=(self._assignor,),
         )
         self._admin = AIOKafkaAdminClient(**client_options(settings))
         self._group = Group(settings, self._admin, self._consumer)
@@ -110,12 +109,22 @@ class GroupConsumer:
 
     def assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Called by aiokafka when it has joined."""
+        self._assignor.joined(self._consumer._coordinator.generation)  # noqa: SLF001
         partitions = []
         for tp in assigned:
             self._consumer.seek(tp, 0)
             self._consumer.pause(tp)
             partitions.append(Partition(tp.topic, tp.partition))
         self._on_assigned(frozenset(partitions))
+
+    @property
+    def standby_partitions(self) -> frozenset[Partition]:
+        """Those whose state this member is to follow, by the last assignment."""
+        return frozenset(Partition(*tp) for tp in self._assignor.holding.standbys)
+
+    def warmed(self, partitions: Iterable[Partition]) -> None:
+        """Whose state has been followed to the end: the next assignment prefers them here."""
+        self._assignor.warmed(map(_tp, partitions))
 
     def begin(self, partition: Partition, position: int) -> bool:
         """Start fetching an assigned partition at `position`; False if it is not assigned now."""

@@ -15,7 +15,7 @@ from stream_ewma.engine.config import TaskConfig
 from stream_ewma.engine.marker import Marker
 from stream_ewma.engine.task import PartitionTask
 from stream_ewma.errors import StateError
-from stream_ewma.kafka.changelog import ChangelogReader
+from stream_ewma.kafka.changelog import ChangelogFollower, ChangelogReader, PositionLostError
 from stream_ewma.kafka.consumer import GroupConsumer
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.transactions import TransactionalProducer
@@ -28,6 +28,7 @@ from stream_ewma.service.positions import (
     start_with_state,
     start_without_state,
 )
+from stream_ewma.service.standby import Copy, Standbys
 from stream_ewma.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class Parts:
     consumer: type[GroupConsumer] = GroupConsumer
     producer: type[TransactionalProducer] = TransactionalProducer
     reader: type[ChangelogReader] = ChangelogReader
+    follower: type[ChangelogFollower] = ChangelogFollower
     task: type[PartitionTask] = PartitionTask
 
 
@@ -77,6 +79,7 @@ class Opening:
         threads: where rows are read.
         hash_seed: of the key tables.
         counters: what is counted.
+        standbys: has warm copies of some partitions; None: of none.
     """
 
     settings: Settings
@@ -87,6 +90,7 @@ class Opening:
     threads: ThreadPoolExecutor
     hash_seed: tuple[int, int]
     counters: Counters
+    standbys: Standbys | None = None
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_AT_ONCE))
     _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_READERS))
     _readers: list[ChangelogReader] = field(default_factory=list)
@@ -103,8 +107,22 @@ class Opening:
             FencedError: another member takes it over at the same time.
             KafkaError: the brokers do not answer, or refuse.
         """
+        async with self._slots:
+            if not self.settings.state.durable:
+                return await self._begin(partition, self.new_task(partition), None, None)
+            producer = self.producer(partition)
+            try:
+                await producer.start()
+                task, marker = await self._restored(partition)
+                return await self._begin(partition, task, producer, marker)
+            except BaseException:
+                await producer.stop()
+                raise
+
+    def new_task(self, partition: Partition) -> PartitionTask:
+        """A task of the partition that knows nothing yet."""
         identity = self.identities.get(partition.topic, _UNKNOWN)
-        task = self.parts.task(
+        return self.parts.task(
             partition.topic,
             partition.number,
             0,
@@ -113,27 +131,30 @@ class Opening:
             topic_id=identity.topic_id,
             partitions=identity.partitions,
         )
-        async with self._slots:
-            if not self.settings.state.durable:
-                return await self._begin(partition, task, None, None, identity)
-            producer = self.producer(partition)
-            try:
-                await producer.start()
-                marker = await self._restore(partition, task)
-                return await self._begin(partition, task, producer, marker, identity)
-            except BaseException:
-                await producer.stop()
-                raise
 
     async def stop(self) -> None:
         """Disconnect the readers."""
         while self._readers:
             await self._readers.pop().stop()
 
-    async def _restore(self, partition: Partition, task: PartitionTask) -> Marker | None:
-        """Read the partition's state back; answers where it stands."""
+    async def _restored(self, partition: Partition) -> tuple[PartitionTask, Marker | None]:
+        """The partition's task with its state, from a warm copy if there is one; its position."""
+        copy = await self.standbys.take(partition) if self.standbys is not None else None
+        if copy is not None:
+            try:
+                return copy.task, await self._restore(partition, copy.task, copy)
+            except PositionLostError:
+                _log.warning("%s: the changelog is another one than the warm copy's", partition)
+        task = self.new_task(partition)
+        return task, await self._restore(partition, task, None)
+
+    async def _restore(
+        self, partition: Partition, task: PartitionTask, copy: Copy | None
+    ) -> Marker | None:
+        """Read the partition's state back, or what a copy lacks; answers where it stands."""
         loop = asyncio.get_running_loop()
         changelog = self.settings.changelog_topic(partition.topic)
+        position = None if copy is None else copy.position
         rows = 0
 
         async def take(runs: list[BatchRun]) -> None:
@@ -145,7 +166,7 @@ class Opening:
             async with self._reading:
                 reader = await self._reader()
                 try:
-                    await reader.read(changelog, partition.number, take)
+                    await reader.read(changelog, partition.number, take, position=position)
                 except BaseException:
                     await reader.stop()
                     raise
@@ -153,8 +174,10 @@ class Opening:
             restored = await loop.run_in_executor(self.threads, task.restored)
         except ChangelogError as error:
             raise StateError(f"{partition}: {changelog}: {error}") from error
-        if rows:
-            seconds = loop.time() - began
+        seconds = loop.time() - began
+        if copy is not None:
+            _log.info("%s: warm copy: %d rows read in %.1f s", partition, rows, seconds)
+        elif rows:
             _log.info("%s: %d keys restored in %.1f s", partition, restored.keys, seconds)
         if restored.converted or restored.restarted:
             _log.info(
@@ -179,8 +202,8 @@ class Opening:
         task: PartitionTask,
         producer: TransactionalProducer | None,
         marker: Marker | None,
-        identity: TopicIdentity,
     ) -> Opened:
+        identity = self.identities.get(partition.topic, _UNKNOWN)
         committed = (await self.consumer.committed([partition]))[partition]
         first, end = (await self.consumer.bounds([partition]))[partition]
         known = Known(marker, committed, first, end, identity)

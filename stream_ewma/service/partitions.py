@@ -95,6 +95,11 @@ class Partitions:
         self._troubles: Counter[Partition] = Counter()
         self.pipelines: dict[Partition, Pipeline] = {}
 
+    @property
+    def is_opening(self) -> bool:
+        """Whether partitions are being taken over."""
+        return bool(self._on_the_way)
+
     # -- the group ----------------------------------------------------------------------------
 
     async def revoked(self) -> None:

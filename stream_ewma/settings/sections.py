@@ -131,6 +131,8 @@ class StateSettings(Section):
     """Event time without a reading after which a key is forgotten; null: never."""
     on_loss: Literal["refuse", "accept"] = "refuse"
     """What to do without the state of a partition that was read before: stop, or begin anew."""
+    standbys: Annotated[Whole, Field(ge=0)] = 0
+    """Members that keep a warm copy of each partition's state, besides its owner."""
 
 
 class EmitSettings(Section):

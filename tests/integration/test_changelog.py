@@ -1,4 +1,4 @@
-"""Reading a partition of a changelog to its end, whatever that end is made of."""
+"""Reading a partition of a changelog to its end, whatever that end is made of, and following it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from stream_ewma.errors import BrokerUnavailableError
-from stream_ewma.kafka.changelog import ChangelogReader
+from stream_ewma.kafka.changelog import ChangelogFollower, ChangelogReader, PositionLostError
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.transactions import TransactionalProducer
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.settings import Settings
@@ -222,3 +223,107 @@ async def start_again(settings: Settings) -> None:
     successor = TransactionalProducer(settings, settings.application_id)
     await successor.start()
     await successor.stop()
+
+
+async def test_a_partition_can_be_read_from_where_one_was(
+    cluster: Cluster, reader: ChangelogReader, producer: TransactionalProducer
+):
+    topic = cluster.create_topic(cleanup_policy="compact")
+    await write(producer, topic, b"1", b"2")
+    await producer.commit({})
+    rows, rest, nothing = Rows(), Rows(), Rows()
+    position = await reader.read(topic, 0, rows.take)
+    await write(producer, topic, b"3")
+    await producer.commit({})
+
+    end = await reader.read(topic, 0, rest.take, position=position)
+    assert rest.values == [b"3"]
+    assert await reader.read(topic, 0, nothing.take, position=end) == end
+    assert nothing.values == []
+
+
+async def test_a_position_that_a_partition_does_not_have_is_lost(
+    cluster: Cluster, reader: ChangelogReader
+):
+    topic = cluster.create_topic()
+    cluster.produce(topic, [Message(b"k", b"v") for _ in range(3)])
+    cluster.delete_records(topic, {0: 2})
+    rows = Rows()
+
+    for position in (1, 4):
+        with pytest.raises(PositionLostError):
+            await reader.read(topic, 0, rows.take, position=position)
+    assert rows.values == []
+    assert await reader.read(topic, 0, rows.take, position=2) == 3
+
+
+@pytest.fixture
+async def follower(settings: Settings) -> AsyncIterator[ChangelogFollower]:
+    made = ChangelogFollower(settings)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def follow_to_end(
+    follower: ChangelogFollower, rows: dict[Partition, Rows]
+) -> dict[Partition, int]:
+    """Poll until all partitions are at their end; the positions then."""
+    positions: dict[Partition, int] = {}
+    ends: set[Partition] = set()
+    while ends != rows.keys():
+        for partition, followed in (await follower.poll()).items():
+            await rows[partition].take(followed.runs)
+            assert followed.position >= positions.get(partition, 0)
+            positions[partition] = followed.position
+            if followed.is_at_end:
+                ends.add(partition)
+    return positions
+
+
+async def test_partitions_are_followed_as_they_are_written(
+    cluster: Cluster,
+    settings: Settings,
+    follower: ChangelogFollower,
+    producer: TransactionalProducer,
+):
+    topic = cluster.create_topic(settings.changelog_topic("readings"), partitions=3)
+    rows = {Partition("readings", number): Rows() for number in range(3)}
+    first, second, empty = rows
+    await write(producer, topic, b"1", b"2")
+    await producer.commit({})
+    await follower.follow(dict.fromkeys(rows))
+    await follow_to_end(follower, rows)
+    assert rows[first].values == [b"1", b"2"]
+
+    await write(producer, topic, b"3")
+    await producer.abort()
+    await write(producer, topic, b"b", partition=1)
+    await producer.commit({})
+    while not rows[second].values:
+        positions = await follow_to_end(follower, rows)
+    await write(producer, topic, b"4")  # is not committed
+    positions = await follow_to_end(follower, rows)
+
+    assert [rows[each].values for each in rows] == [[b"1", b"2"], [b"b"], []]
+    assert positions[empty] == 0
+    assert positions[second] == 2, "the transaction's marker is passed"
+    again = {second: Rows(), empty: Rows()}
+    await follower.follow({second: 1, empty: 0})
+    assert (await follow_to_end(follower, again)).keys() == {second, empty}
+    assert again[second].values == []
+
+
+async def test_who_follows_a_changelog_that_is_another_one_is_told(
+    cluster: Cluster, settings: Settings, follower: ChangelogFollower
+):
+    topic = cluster.create_topic(settings.changelog_topic("readings"), partitions=2)
+    cluster.produce(topic, [Message(b"k", b"v", partition=p) for p in range(2)])
+    rows = {Partition("readings", number): Rows() for number in range(2)}
+    first, second = rows
+    await follower.follow({first: 1, second: 7})
+
+    with pytest.raises(PositionLostError) as lost:
+        await follow_to_end(follower, rows)
+
+    assert lost.value.partitions == {second}
