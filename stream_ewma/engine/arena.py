@@ -10,8 +10,9 @@ from typing import Final
 
 import numpy as np
 
-from stream_ewma.columns import Bytes, Int64
-from stream_ewma.jit import inner_kernel
+from stream_ewma.columns import Bytes, Int32, Int64, Spans, as_bytes
+from stream_ewma.copying import copy_bytes
+from stream_ewma.jit import inner_kernel, kernel
 from stream_ewma.words import WORD, load_word, store_word
 
 SIZES: Final = 128
@@ -66,3 +67,28 @@ def give_span(arena: Bytes, free: Int64, at: int, length: int) -> None:
     number = _number(length)
     store_word(arena, at, np.uint64(free[number]))
     free[number] = at + 1
+
+
+def copies(arena: Bytes, start: Int64, length: Int32, prefix: bytes) -> Spans:
+    """The spans copied out, each with `prefix` before it: less than 2 GiB of them.
+
+    Args:
+        arena: holds the spans.
+        start: int64 (n,).
+        length: int32 (n,), not negative.
+        prefix: any bytes.
+    """
+    lengths = length + np.int32(len(prefix))
+    ends = np.cumsum(lengths, dtype=np.int64)
+    starts = (ends - lengths).astype(np.int32)
+    out = np.empty(int(ends[-1]) if len(ends) else 0, np.uint8)
+    _copy_all(arena, start, length, as_bytes(prefix), out)
+    return Spans(as_bytes(out), starts, lengths)
+
+
+@kernel
+def _copy_all(arena: Bytes, start: Int64, length: Int32, prefix: Bytes, out: Bytes) -> None:
+    at = 0
+    for i in range(len(start)):
+        at = copy_bytes(out, at, prefix, 0, len(prefix))
+        at = copy_bytes(out, at, arena, int(start[i]), int(length[i]))

@@ -1,5 +1,4 @@
-"""The records of a changelog partition: rows of state by key, tombstones, and what says how to read
-them.
+"""The records of a changelog partition: rows of state, tombstones, and how to read them.
 
 A record's key begins with one byte that tells what it is, so that no key of the input can be taken
 for anything else:
@@ -19,9 +18,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_ewma.columns import NULL, Bytes, Int32, Int64, Spans, UInt8, as_bytes
-from stream_ewma.copying import copy_bytes
-from stream_ewma.jit import inner_kernel, kernel
+from stream_ewma.columns import NULL, Bytes, Int32, Spans, UInt8, as_bytes
+from stream_ewma.engine.index import same_key
+from stream_ewma.jit import kernel
 from stream_ewma.records.columns import RecordColumns
 from stream_ewma.records.compression import Compression
 from stream_ewma.records.writer import EncodedBatch, encode
@@ -81,15 +80,15 @@ def row_values(rows: NDArray[np.int64]) -> Spans:
     return Spans(as_bytes(data.reshape(-1)), start, np.full(n, size, np.int32))
 
 
-def pieces(slots: Int32, key_bytes: Int64, value_bytes: int) -> Iterator[Int32]:
+def pieces(slots: Int32, key_bytes: Int32, value_bytes: int) -> Iterator[Int32]:
     """`slots` in pieces whose records can be encoded in one go.
 
     Args:
         slots: int32 (n,).
-        key_bytes: int64 (n,), bytes of each one's key.
+        key_bytes: int32 (n,), bytes of each one's key.
         value_bytes: bytes of a value.
     """
-    ends = np.cumsum(key_bytes + (1 + value_bytes))
+    ends = np.cumsum(key_bytes.astype(np.int64) + (1 + value_bytes))
     first = 0
     while first < len(slots):
         before = int(ends[first - 1]) if first else 0
@@ -162,16 +161,6 @@ def kinds_of(records: RecordColumns) -> UInt8:
     return kinds
 
 
-@inner_kernel
-def _equals(buffer: Bytes, start: int, length: int, text: Bytes) -> bool:
-    if length != len(text):
-        return False
-    for i in range(length):
-        if buffer[start + i] != text[i]:
-            return False
-    return True
-
-
 @kernel
 def _classify(
     buffer: Bytes,
@@ -194,9 +183,9 @@ def _classify(
                 return i, _BAD_LENGTH
             kinds[i] = ROW
             continue
-        if _equals(buffer, at, size, _POSITION):
+        if same_key(buffer, at, size, _POSITION, 0, len(_POSITION)):
             kinds[i] = POSITION
-        elif _equals(buffer, at, size, _CONFIGURATION):
+        elif same_key(buffer, at, size, _CONFIGURATION, 0, len(_CONFIGURATION)):
             kinds[i] = CONFIGURATION
         else:
             return i, _UNKNOWN_KEY

@@ -20,10 +20,10 @@ from stream_ewma.smoothing.layout import COUNT, NOWHERE, Places
 from stream_ewma.smoothing.parameters import Clock, Factor, KeyRules, Rule
 
 VERSION: Final = 1
-RESET_HINT: Final = "`stream-ewma state reset` starts anew"
 
+_SIZES: Final = ("width", "stride", "first_factor")
 _OF_FACTOR: Final = ("mean", "weight", "spread", "seeded", "line", "holt", "share")
-_CLOCK_NAMES: Final = {Clock.COUNT: "readings", Clock.EVENT_TIME: "event time"}
+_CLOCKS: Final = {Clock.COUNT: "readings", Clock.EVENT_TIME: "event time"}
 
 _ASKED_BY: Final = {
     "reference": "half_life, reset_after, stale_after or emit.interval",
@@ -104,9 +104,6 @@ class Layout:
         return found
 
 
-_SIZES: Final = ("width", "stride", "first_factor")
-
-
 def _extents(places: Mapping[str, int], end: int) -> dict[str, tuple[int, int]]:
     """Place and number of words of each quantity that is kept, which lie one after another."""
     kept = sorted((place, name) for name, place in places.items() if place != NOWHERE)
@@ -139,7 +136,7 @@ class Configuration:
         plan = config.plan
         return Configuration(
             tuple(config.fields),
-            config.factor_names,
+            config.factor_names or tuple(str(number) for number in range(plan.factor_count)),
             Layout.of(plan.places),
             config.rules,
             _meaning(config),
@@ -148,10 +145,11 @@ class Configuration:
     @property
     def words(self) -> int:
         """Words of a key: the rows of all its values."""
-        return len(self.values) * self._width
+        return len(self.values) * self.width
 
     @property
-    def _width(self) -> int:
+    def width(self) -> int:
+        """Words of the row of one value."""
         return self.layout.first_factor + self.layout.stride * len(self.factors)
 
     @property
@@ -216,16 +214,14 @@ class Configuration:
 
     def _is_new(self, old: "Configuration", name: str) -> bool:
         """Whether a setting is about a clock that only one of them has."""
-        clock = name.partition(" ")[2]
-        return clock != "" and clock not in {
-            _CLOCK_NAMES[each] for each in self.clocks & old.clocks
-        }
+        clock = name.partition(" for ")[2]
+        return clock != "" and clock not in {_CLOCKS[each] for each in self.clocks & old.clocks}
 
     def sources(self, old: "Configuration") -> Int64:
         """Where each word of a key was under the old one, from which nothing differs (words,)."""
         row = self.layout.sources(old.layout, [old.factors.index(name) for name in self.factors])
         return np.concatenate(
-            [np.array(row, np.int64) + number * old._width for number in range(len(self.values))]
+            [np.array(row, np.int64) + number * old.width for number in range(len(self.values))]
         )
 
 
@@ -237,20 +233,21 @@ def fingerprint(data: bytes) -> str:
 def _meaning(config: TaskConfig) -> dict[str, str | None]:
     mode, places = config.mode, config.plan.places
     has_trend = places.holt != NOWHERE or places.line != NOWHERE
-    seed, limits, sessions = mode.seed, mode.limits, config.sessions
+    seed, sessions = mode.seed, config.sessions
+    baseline = None if mode.limits is None else mode.limits.baseline
     on_count = Clock.COUNT in {factors[0].clock for factors in config.rules.factors}
     in_time = Clock.EVENT_TIME in {factors[0].clock for factors in config.rules.factors}
     return {
-        "adjust, of readings": _flag(mode.adjusts(event_time=False)) if on_count else None,
-        "adjust, of event time": _flag(mode.adjusts(event_time=True)) if in_time else None,
-        "ignore_na, of readings": _flag(mode.ignore_na) if on_count else None,
+        "adjust for readings": _flag(mode.adjusts(event_time=False)) if on_count else None,
+        "adjust for event time": _flag(mode.adjusts(event_time=True)) if in_time else None,
+        "ignore_na for readings": _flag(mode.ignore_na) if on_count else None,
         "weighting": mode.weighting.value,
         "seed": None if seed is None else _given(seed),
         "input.weight": _flag(mode.weighted),
         "reorder": str(mode.reorder),
-        "reset_daily": None if sessions is None else f"{sessions.at:%H:%M:%S.%f} {sessions.zone}",
+        "reset_daily": None if sessions is None else f"{sessions.at} {sessions.zone}",
         "trend.method": mode.trend.method if has_trend else None,
-        "limits.baseline": None if limits is None or limits.baseline is None else str(limits.baseline),
+        "limits.baseline": None if baseline is None else str(baseline),
     }
 
 

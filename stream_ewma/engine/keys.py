@@ -13,19 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stream_ewma.columns import (
-    NULL,
-    Bytes,
-    Int32,
-    Int64,
-    Spans,
-    UInt8,
-    UInt64,
-    extend,
-    grown_size,
-)
+from stream_ewma.columns import NULL, Bytes, Int32, Int64, Spans, UInt8, UInt64, extend, grown_size
 from stream_ewma.copying import copy_bytes
-from stream_ewma.engine.arena import NO_ROOM, SIZES, give_span, span_size, take_span
+from stream_ewma.engine.arena import NO_ROOM, SIZES, copies, give_span, span_size, take_span
 from stream_ewma.engine.hashing import siphash
 from stream_ewma.engine.index import (
     NO_SLOT,
@@ -286,12 +276,22 @@ class KeyTable:
         start = int(self._key_start[slot])
         return self._arena[start : start + int(self._key_length[slot])].tobytes()
 
-    def find(self, keys: Spans, insert: UInt8) -> Found:
+    def lengths(self, slots: Int32) -> Int32:
+        """Bytes of each key (n,)."""
+        lengths: Int32 = self._key_length[slots]
+        return lengths
+
+    def spans(self, slots: Int32, prefix: bytes = b"") -> Spans:
+        """The keys of `slots`, each with `prefix` before it: less than 2 GiB of them."""
+        return copies(self._arena, self._key_start[slots], self._key_length[slots], prefix)
+
+    def find(self, keys: Spans, insert: UInt8, *, is_bounded: bool = True) -> Found:
         """The slot of each row's key, inserting it where it is new and `insert` is not 0.
 
         Args:
             keys: n spans; null keys have no slot.
             insert: uint8 (n,).
+            is_bounded: new keys are inserted only up to `max_keys`.
         """
         slots: Int32 = np.empty(len(keys), np.int32)
         tags: UInt64 = np.empty(len(keys), np.uint64)
@@ -312,10 +312,11 @@ class KeyTable:
             )
         if row == len(keys):
             return Found(slots, slots[:0])
-        return Found(slots, self._find_others(keys, insert, tags, row, slots))
+        max_keys = self._max_keys if is_bounded else len(self) + len(keys)
+        return Found(slots, self._find_others(keys, insert, tags, row, max_keys, slots))
 
     def _find_others(
-        self, keys: Spans, insert: UInt8, tags: UInt64, row: int, slots: Int32
+        self, keys: Spans, insert: UInt8, tags: UInt64, row: int, max_keys: int, slots: Int32
     ) -> Int32:
         """Fill in the slots that are missing from `row` on; answers those of new keys."""
         new: Int32 = np.empty(len(keys) - row, np.int32)
@@ -335,7 +336,7 @@ class KeyTable:
                 self._key_length,
                 self._arena,
                 self._free_spans,
-                self._max_keys,
+                max_keys,
                 slots,
                 new,
                 count,

@@ -46,10 +46,10 @@ class Marker:
             ChangelogError: it is damaged, or a newer version wrote it.
         """
         document = document_of(data, VERSION, "position marker")
-        values = {field.name: document.get(field.name) for field in fields(Marker)}
+        values: dict[str, Any] = {field.name: document.get(field.name) for field in fields(Marker)}
         for name, value in values.items():
-            kind = str if name in _TEXTS else int
-            if not (type(value) is kind or (value is None and name in _NULLABLE)):
+            is_sound = isinstance(value, str) if name in _TEXTS else _is_number(value)
+            if not (is_sound or (value is None and name in _NULLABLE)):
                 raise ChangelogError(f"the position marker is damaged: {name} is {value!r}")
         return Marker(**values)
 
@@ -67,14 +67,18 @@ def document_of(data: bytes, version: int, name: str) -> dict[str, Any]:
     """
     try:
         document = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ChangelogError(f"the {name} is damaged: {error}") from None
-    found = document.get("version") if isinstance(document, dict) else None
-    if type(found) is not int or found < 1:
+    if not isinstance(document, dict) or not _is_number(document.get("version")):
         raise ChangelogError(f"the {name} is damaged: it has no version")
-    if found > version:
+    if document["version"] > version:
         raise ChangelogError(
-            f"the {name} was written by a newer version: {found}, where this one knows {version}"
+            f"the {name} was written by a newer version: it has {document['version']},"
+            f" this one knows {version}"
         )
-    assert isinstance(document, dict)
     return document
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is a whole number of at most 64 bits."""
+    return type(value) is int and value.bit_length() < 64

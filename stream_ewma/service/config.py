@@ -58,4 +58,5 @@ def task_config(settings: Settings) -> TaskConfig:
         pass_headers=write.headers == "pass",
         max_batch_bytes=write.max_batch_bytes,
         compression=Compression(write.compression_type),
+        factor_names=tuple(smoothing.named),
     )
