@@ -24,7 +24,7 @@ REFUSALS = (
 """Answers of the broker that blame the batch itself: sending it again cannot help."""
 
 
-class FencedError(kafka.KafkaError):  # type: ignore[misc]  # aiokafka has no types
+class FencedError(KafkaError):  # type: ignore[misc]  # aiokafka has no types
     """A newer producer has the transactional id, or the transaction exceeded its timeout.
 
     What the open transaction held is not visible, unless its end was being asked for: only the
@@ -32,7 +32,7 @@ class FencedError(kafka.KafkaError):  # type: ignore[misc]  # aiokafka has no ty
     """
 
 
-class OutcomeUnknownError(kafka.KafkaError):  # type: ignore[misc]  # aiokafka has no types
+class OutcomeUnknownError(KafkaError):  # type: ignore[misc]  # aiokafka has no types
     """Whether the transaction was committed cannot be told: fence anew and read the changelog."""
 
 

@@ -20,6 +20,8 @@ class Commits:
     Args:
         settings: interval and number of records.
         task: what has changed is taken from it; no step may be at work meanwhile.
+        kept: the position that the changelog holds; None: none yet, so that where the partition
+            was begun is the first thing to commit.
         committer: where to.
         threads: where rows are encoded.
         pace: shared by all partitions of the process.
@@ -30,6 +32,7 @@ class Commits:
         self,
         settings: Settings,
         task: PartitionTask,
+        kept: int | None,
         committer: Committer,
         threads: Executor,
         pace: CommitPace,
@@ -43,7 +46,7 @@ class Commits:
         self._pace = pace
         self._wake = wake
         self._loop = asyncio.get_running_loop()
-        self._cut_position = task.position
+        self._cut_position = kept
         self._last_cut = self._loop.time() - self._interval_s
         self._records = 0
         self._moment: float | None = None

@@ -55,11 +55,13 @@ class Opened:
     Attributes:
         task: its state, positioned.
         producer: of its transactions, started; None: nothing is kept.
+        kept: the position that the changelog holds; None: none yet.
         committed: the group's offset.
     """
 
     task: PartitionTask
     producer: TransactionalProducer | None
+    kept: int | None
     committed: int | None
 
 
@@ -92,9 +94,7 @@ class Opening:
 
     def producer(self, partition: Partition) -> TransactionalProducer:
         """A producer of the partition's transactions, not started."""
-        return self.parts.producer(
-            self.settings, f"{self.settings.application_id}-{partition}"
-        )
+        return self.parts.producer(self.settings, f"{self.settings.application_id}-{partition}")
 
     async def open(self, partition: Partition) -> Opened:
         """Take a partition over.
@@ -193,4 +193,5 @@ class Opening:
             task.position = await first_start(self.consumer, self.settings, partition, known)
         else:
             task.position = start.position
-        return Opened(task, producer, committed)
+        kept = None if marker is None else marker.next_offset
+        return Opened(task, producer, kept, committed)

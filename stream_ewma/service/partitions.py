@@ -202,6 +202,7 @@ class Partitions:
             partition,
             opened.task,
             opened.producer,
+            opened.kept,
             self._threads,
             self._pace,
             self._counters,
@@ -253,6 +254,10 @@ class Partitions:
         await asyncio.gather(*(pipeline.stop() for pipeline in self.pipelines.values()))
         await self._opening.stop()
 
+    def recover(self, pipeline: Pipeline, error: BaseException) -> None:
+        """Give the partition up, and take it over anew: its state is that of the last commit."""
+        self._hooks.spawn(self._recover(pipeline, error), f"recovery {pipeline.partition}")
+
     # -- trouble ------------------------------------------------------------------------------
 
     def _ended(self, pipeline: Pipeline, task: "asyncio.Task[None]") -> None:
@@ -260,12 +265,11 @@ class Partitions:
             return
         error = task.exception() or FatalError(f"{task.get_name()} ended")
         if isinstance(error, _RECOVERABLE) and pipeline.committer is not None:
-            self._hooks.spawn(self._recover(pipeline, error), f"recovery {pipeline.partition}")
+            self.recover(pipeline, error)
         else:
             self._hooks.fail(error)
 
     async def _recover(self, pipeline: Pipeline, error: BaseException) -> None:
-        """Give the partition up, and take it over anew: its state is that of the last commit."""
         partition = pipeline.partition
         assignment = self._assignment
         if self.pipelines.get(partition) is not pipeline:
@@ -314,8 +318,7 @@ class Partitions:
                 )
             if self._settings.dead_letters.on_error == "fail":
                 raise FatalError(
-                    f"{where}: the broker refused the smoothed record "
-                    "(dead_letters.on_error: fail)"
+                    f"{where}: the broker refused the smoothed record (dead_letters.on_error: fail)"
                 )
             _log.warning("%s: the broker refuses the smoothed record", where)
         self._refused[partition] = self._refused.get(partition, frozenset()).union(

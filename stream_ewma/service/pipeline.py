@@ -1,4 +1,4 @@
-"""One input partition in motion: runs come in, are computed on a thread, delivered and committed."""
+"""One input partition in motion: runs come in, are computed on a thread, and are committed."""
 
 import asyncio
 from collections import deque
@@ -34,6 +34,7 @@ class Pipeline:
         partition: the input partition.
         task: its state; only one step runs at a time.
         producer: of the partition's transactions; None: nothing is kept (`state.durable: false`).
+        kept: the position that the changelog holds; None: none yet.
         threads: where steps are computed.
         pace: of the commits.
         counters: what is counted.
@@ -54,6 +55,7 @@ class Pipeline:
         partition: Partition,
         task: PartitionTask,
         producer: TransactionalProducer | None,
+        kept: int | None,
         threads: Executor,
         pace: CommitPace,
         counters: Counters,
@@ -89,7 +91,7 @@ class Pipeline:
                 settings, partition, producer, task.position, self.delivery, self._is_committed
             )
             self._commits = Commits(
-                settings, task, self.committer, threads, pace, self._arrived.set
+                settings, task, kept, self.committer, threads, pace, self._arrived.set
             )
 
     @property
@@ -124,6 +126,7 @@ class Pipeline:
     def begin(self) -> None:
         """Take runs from `position` on."""
         self._active = True
+        self._arrived.set()  # where a partition is begun for the first time is to be committed
         self._on_room()
 
     def feed(self, runs: list[BatchRun]) -> None:

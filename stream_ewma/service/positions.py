@@ -126,9 +126,7 @@ def _start_without_marker(partition: Partition, known: Known, settings: Settings
     return Start(start.position, start.warning or "there is no state: every key begins anew")
 
 
-def _check_identity(
-    partition: Partition, marker: Marker, known: Known, settings: Settings
-) -> None:
+def _check_identity(partition: Partition, marker: Marker, known: Known, settings: Settings) -> None:
     changelog = settings.changelog_topic(partition.topic)
     if (marker.topic, marker.partition) != (partition.topic, partition.number):
         raise StateError(

@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -53,14 +53,12 @@ class Watchdog:
         consumer: asked whether it lives, and where the topics end.
         partitions: looked after.
         identities: the input topics as they were at the start.
-        recover: takes a hung partition up anew.
     """
 
     settings: Settings
     consumer: GroupConsumer
     partitions: Partitions
     identities: Mapping[str, TopicIdentity]
-    recover: Callable[[Pipeline, BaseException], None]
     _watched: dict[Partition, _Watched] = field(default_factory=dict)
     _hung_before: set[Partition] = field(default_factory=set)
 
@@ -118,7 +116,7 @@ class Watchdog:
         self._hung_before.add(partition)
         watched.idle_rounds = 0
         _log.warning("%s: taking the partition up anew", error)
-        self.recover(pipeline, error)
+        self.partitions.recover(pipeline, error)
 
     async def _ask_ends(self) -> None:
         """Where the topics end: a client that fetches nothing knows of no lag either."""
@@ -178,7 +176,10 @@ class LoopGuard:
             if self._turned.is_set() or idle_rounds == 0:
                 self._turned.clear()
                 idle_rounds = 0
-                self._loop.call_soon_threadsafe(self._turned.set)
+                try:
+                    self._loop.call_soon_threadsafe(self._turned.set)
+                except RuntimeError:  # the loop has ended
+                    return
             idle_rounds += 1
             if idle_rounds > BLOCKED_S:
                 sys.stderr.write(f"the event loop has been blocked for {BLOCKED_S} s\n")

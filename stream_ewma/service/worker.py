@@ -21,6 +21,7 @@ from stream_ewma.service.opening import Opening, Parts
 from stream_ewma.service.partitions import Hooks, Partitions
 from stream_ewma.service.pipeline import Pipeline
 from stream_ewma.service.positions import TopicIdentity
+from stream_ewma.service.watchdog import Watchdog
 from stream_ewma.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class Worker:
         self._partitions = Partitions(
             settings, self._consumer, opening, self._threads, self.counters, hooks
         )
+        self._watchdog = Watchdog(settings, self._consumer, self._partitions, identities)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish, deliver, commit and leave.
@@ -88,6 +90,7 @@ class Worker:
         try:
             await self._consumer.start()
             self._spawn(self._poll_loop(), "poll loop")
+            self._spawn(self._watchdog.run(), "watchdog")
             if not self._settings.state.durable:
                 self._spawn(self._commit_loop(), "commit loop")
             stopped = asyncio.create_task(stop.wait())

@@ -117,7 +117,7 @@ class InputSettings(Section):
     max_value_bytes: Bytes = _MIB
     """Longest value, in bytes; longer ones are dead letters."""
     on_gap: Literal["refuse", "accept"] = "refuse"
-    """What to do if retention removed records that were not read yet: stop, or go on behind them."""
+    """What to do where retention removed records unread: stop, or go on behind them."""
 
 
 class StateSettings(Section):

@@ -83,6 +83,7 @@ class Subject:
         self.commits = Commits(
             settings,
             self.task,  # type: ignore[arg-type]
+            0,
             self.committer,  # type: ignore[arg-type]
             ThreadPoolExecutor(1),
             self.pace,

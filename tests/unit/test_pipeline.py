@@ -57,6 +57,7 @@ def pipeline(engine: Engine, on_error: str = "dlq") -> Pipeline:
         PARTITION,
         engine,  # type: ignore[arg-type]
         None,
+        None,
         ThreadPoolExecutor(1),
         CommitPace(),
         Counters(),
