@@ -34,7 +34,7 @@ class TopicError(StreamEwmaError):
 
 
 class StateError(StreamEwmaError):
-    """The kept state does not fit the input, the group or the settings: decide, then start again."""
+    """The kept state does not fit topic, group or settings: decide what to do, then start again."""
 
     exit_code = 65
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from aiokafka.errors import UnknownError
 
 from stream_ewma.engine.outgoing import Destination, OutgoingBatch
-from stream_ewma.engine.task import Cut
+from stream_ewma.engine.step import Cut
 from stream_ewma.kafka.consumer import Partition
 from stream_ewma.kafka.delivery import Delivery
 from stream_ewma.kafka.errors import REFUSALS, OutcomeUnknownError

@@ -93,8 +93,8 @@ async def _prepare(
 
 async def _ask_brokers(settings: Settings) -> dict[str, TopicIdentity]:
     await wait_for_broker(settings)
-    partitions = await topics.verify(settings)
+    await topics.verify(settings)
     if not settings.state.durable:
         return {}
-    ids = await topics.topic_ids(settings, list(partitions))
-    return {name: TopicIdentity(ids[name], count) for name, count in partitions.items()}
+    found = await topics.identities(settings)
+    return {name: TopicIdentity(*identity) for name, identity in found.items()}

@@ -6,11 +6,9 @@ end any more; only then is the changelog complete, and only then are the offsets
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-
-from aiokafka.errors import KafkaError
 
 from stream_ewma.engine.changelog import ChangelogError
 from stream_ewma.engine.config import TaskConfig

@@ -196,7 +196,6 @@ class Partitions:
             await asyncio.sleep(_RETRY_S)
 
     def _work_on(self, partition: Partition, opened: Opened) -> None:
-        opened.task.refused = self._refused.get(partition, frozenset())
         pipeline = Pipeline(
             self._settings,
             partition,
@@ -322,7 +321,7 @@ class Partitions:
                 )
             _log.warning("%s: the broker refuses the smoothed record", where)
         self._refused[partition] = self._refused.get(partition, frozenset()).union(
-            refusal(record) for record in found
+            (int(record.source().offset[0]), None) for record in found
         )
 
     def _two_services(self, partition: Partition) -> StreamEwmaError:

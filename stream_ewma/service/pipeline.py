@@ -6,8 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 
 from stream_ewma.engine.outgoing import OutgoingBatch
-from stream_ewma.engine.step import Step
-from stream_ewma.engine.task import Cut, PartitionTask
+from stream_ewma.engine.step import Cut, Step
+from stream_ewma.engine.task import PartitionTask
 from stream_ewma.errors import FatalError
 from stream_ewma.kafka.committer import Committer
 from stream_ewma.kafka.consumer import Partition

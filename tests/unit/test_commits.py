@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stream_ewma.engine.task import Cut
+from stream_ewma.engine.step import Cut
 from stream_ewma.service import commits as commits_module
 from stream_ewma.service.commits import Commits
 from stream_ewma.service.pace import COMMIT_COST_S, COMMIT_SHARE, CommitPace
