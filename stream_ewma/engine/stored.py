@@ -5,7 +5,7 @@ What it holds is read by its own configuration, not by the settings of a service
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -68,6 +68,39 @@ class Head:
     configuration: Configuration
     text: bytes
 
+    @staticmethod
+    def of(
+        configuration: Configuration,
+        topic: str,
+        topic_id: str | None,
+        partition: int,
+        partitions: int,
+        next_offset: int,
+    ) -> "Head":
+        """That of a partition without rows, which begins at an offset."""
+        marker = Marker(
+            next_offset, None, configuration.fingerprint, topic, topic_id, partition, partitions
+        )
+        return Head(marker, configuration, configuration.to_bytes())
+
+    def moved(
+        self, topic: str, topic_id: str | None, partition: int, partitions: int, next_offset: int
+    ) -> "Head":
+        """The same for rows that belong to another partition from now on."""
+        marker = replace(
+            self.marker,
+            topic=topic,
+            topic_id=topic_id,
+            partition=partition,
+            partitions=partitions,
+            next_offset=next_offset,
+        )
+        return replace(self, marker=marker)
+
+    def at(self, next_offset: int) -> "Head":
+        """The same with another position."""
+        return replace(self, marker=replace(self.marker, next_offset=next_offset))
+
     def batches(self, max_batch_bytes: int) -> list[EncodedBatch]:
         """The records that say it."""
         texts = [(CONFIGURATION_KEY, self.text), (POSITION_KEY, self.marker.to_bytes())]
@@ -86,6 +119,10 @@ class Rows:
 
     keys: list[bytes]
     words: NDArray[np.int64]
+
+    def take(self, places: list[int]) -> "Rows":
+        """The rows at `places`."""
+        return Rows([self.keys[place] for place in places], self.words[np.array(places, np.int64)])
 
     def batches(self, max_batch_bytes: int) -> list[EncodedBatch]:
         """The records of the changelog that hold them."""

@@ -1,4 +1,4 @@
-"""Kafka's request to forget a group's offsets of single partitions, which aiokafka does not speak."""
+"""Kafka's request to forget a group's offsets of partitions, which aiokafka does not speak."""
 
 from collections.abc import Mapping, Sequence
 
