@@ -84,7 +84,7 @@ def _start(settings: Settings) -> str:
     """`input.start` in words."""
     start = settings.input.start
     if isinstance(start, int):
-        start = datetime.fromtimestamp(start / 1000, UTC).isoformat()
+        return f"{datetime.fromtimestamp(start / 1000, UTC).isoformat()} (input.start)"
     return f"{start} (input.start)"
 
 

@@ -32,7 +32,7 @@ class _OffsetDeleteStruct(RequestStruct):  # type: ignore[misc]  # aiokafka has 
             "topics",
             Array(
                 ("name", String("utf-8")),
-                ("partitions", Array(("partition_index", Int32))),
+                ("partitions", Array(Int32)),
             ),
         ),
     )
@@ -45,7 +45,7 @@ class OffsetDeleteRequest(Request[_OffsetDeleteStruct]):  # type: ignore[misc]  
 
     def __init__(self, group: str, partitions: Mapping[str, Sequence[int]]) -> None:
         self._group = group
-        self._topics = [(name, [(number,) for number in own]) for name, own in partitions.items()]
+        self._topics = [(name, list(own)) for name, own in partitions.items()]
 
     def build(self, request_struct_class: type[_OffsetDeleteStruct]) -> _OffsetDeleteStruct:
         """The request on the wire."""
