@@ -43,14 +43,12 @@ async def reset(settings: Settings, name: str, *, has_start: bool) -> int:
         for partition in topic.kept_partitions:
             keys += await _take_away(settings, kept, topic, partition, starts.get(partition))
     told = f"{name}: forgot {counted(keys, 'key')} in {counted(topic.kept, 'partition')}"
-    begin = f"the next start begins at {settings.input.start}"
     if has_start:
-        offsets = ", ".join(f"{p.number}: {starts[p]:,}" for p in topic.kept_partitions)
-        sys.stdout.write(
-            f"{told}; the next start begins at these offsets by partition: {offsets}\n"
-        )
+        offsets = ", ".join(f"{p.number}: {at:,}" for p, at in starts.items())
+        told += f"\nthe next start begins at these offsets by partition: {offsets}\n"
     else:
-        sys.stdout.write(f"{told}, and the group's offsets; {begin} (input.start)\n")
+        told += f", and the group's offsets\nthe next start begins at {_start(settings)}\n"
+    sys.stdout.write(told)
     return 0
 
 
