@@ -173,4 +173,5 @@ def _check(partition: Partition, at: int, end: int, offset: int) -> None:
             f" begin anew: stream-ewma state reset --topic {partition.topic}"
         )
     if offset > end:
-        raise StateError(f"{partition}: ends at {end}; write an offset from {at + 1} to {end}")
+        left = f"write an offset from {at + 1} to {end}" if at < end else "there is nothing to skip"
+        raise StateError(f"{partition}: ends at {end}; {left}")
