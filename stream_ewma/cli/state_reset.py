@@ -113,7 +113,7 @@ async def _take_away(
             live = await kept.live(partition)
         except StateError as error:
             raise StateError(
-                f"{error}: delete the topic {settings.changelog_topic(topic.name)}, then run:"
+                f"{error}: nothing but deleting the topic takes that away; delete it, then run:"
                 " stream-ewma topics create"
             ) from error
         for batches in live.tombstones(most):

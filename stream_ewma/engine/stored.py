@@ -17,6 +17,7 @@ from stream_ewma.engine.changelog import (
     POSITION_KEY,
     ROW_PREFIX,
     ChangelogError,
+    kinds_of,
     row_values,
     tombstones,
     write,
@@ -193,7 +194,7 @@ class StoredReader:
 
 
 class LiveKeys:
-    """Which records of a changelog partition are in force, whatever they hold.
+    """Which records of a changelog partition are in force, whether they go together or not.
 
     Args:
         hash_seed: two 64-bit words nobody outside can know.
@@ -208,7 +209,8 @@ class LiveKeys:
         """Take in the records of `runs`, which follow those before; answers how many.
 
         Raises:
-            ChangelogError: a batch cannot be read.
+            ChangelogError: a record cannot be read or does not belong here: no tombstone behind it
+                would make a restore pass over it.
         """
         end = max((run.next_offset for run in runs), default=self._position)
         count = 0
@@ -220,6 +222,7 @@ class LiveKeys:
                 )
             self._position = decoded.next_offset
             records = decoded.records
+            kinds_of(records)
             slots = self._keys.find(records.keys, np.ones(len(records), np.uint8)).slots
             self._note(slots, records.values.length)
             count += len(records)

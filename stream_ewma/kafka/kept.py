@@ -59,10 +59,10 @@ class KeptState:
             raise self._explained(partition, error) from error
 
     async def live(self, partition: Partition) -> LiveKeys:
-        """The keys of a partition's changelog, whatever its records hold.
+        """The keys of a partition's changelog, whether its records go together or not.
 
         Raises:
-            StateError: a batch cannot be read.
+            StateError: a record cannot be read.
             StreamEwmaError: no broker answers, or it refuses.
         """
         return await self._read(partition, LiveKeys(hash_seed()))
