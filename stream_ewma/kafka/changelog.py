@@ -16,8 +16,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
 
 from stream_ewma.kafka.connect import client_options
-from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.errors import explain
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.seams import RawConsumer
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.settings import Settings

@@ -142,7 +142,7 @@ async def describe(settings: Settings) -> list[TopicState]:
     changelogs = _changelogs(settings)
     names += changelogs.values()
     async with _admin(settings) as admin:
-        counts = await _partition_counts(admin, list(dict.fromkeys(names)))
+        counts = await partition_counts(admin, list(dict.fromkeys(names)))
         present = [name for name in changelogs.values() if counts[name] is not None]
         unfit = await _unfit(settings, admin, present)
     states = _states(settings, outputs, counts)
@@ -177,7 +177,7 @@ async def identities(settings: Settings) -> dict[str, tuple[str | None, int | No
     """
     async with _admin(settings) as admin:
         ids = await ask_topic_ids(admin, settings.input.topics)
-        counts = await _partition_counts(admin, settings.input.topics)
+        counts = await partition_counts(admin, settings.input.topics)
     return {name: (ids.get(name), count) for name, count in counts.items()}
 
 
@@ -316,9 +316,14 @@ async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.close()
 
 
-async def _partition_counts(
+async def partition_counts(
     admin: AIOKafkaAdminClient, names: Sequence[str]
 ) -> dict[str, int | None]:
+    """How many partitions topics have; None where there is no such topic.
+
+    Raises:
+        KafkaError: no broker answers, or it refuses.
+    """
     # The admin client's own question would let the broker create what it is asked about.
     question = MetadataRequest(list(names), allow_auto_topic_creation=False)
     answer = (await admin._send_request(question)).to_object()  # noqa: SLF001  see above
@@ -364,7 +369,7 @@ async def _wait_until_seen(
     try:
         async with asyncio.timeout(seconds):
             # No broker tells when it has learned of a topic.
-            while None in (await _partition_counts(admin, names)).values():  # noqa: ASYNC110
+            while None in (await partition_counts(admin, names)).values():  # noqa: ASYNC110
                 await asyncio.sleep(_RETRY_S)
     except TimeoutError:
         raise TopicError(

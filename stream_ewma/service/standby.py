@@ -18,7 +18,8 @@ from typing import Final
 from stream_ewma.engine.changelog import ChangelogError
 from stream_ewma.engine.task import PartitionTask
 from stream_ewma.kafka.changelog import ChangelogFollower, Followed, PositionLostError
-from stream_ewma.kafka.consumer import GroupConsumer, Partition
+from stream_ewma.kafka.consumer import GroupConsumer
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.settings import Settings
 
 _log = logging.getLogger(__name__)

@@ -348,8 +348,6 @@ def test_the_rules_say_the_factors_of_restored_keys() -> None:
         (b"\x01a", b"\x02" + bytes(16), "its row has another version than 1; a newer"),
         (b"\x01a", b"\x01", "the length of its row is impossible"),
         (b"\x01a", b"\x01" + bytes(15), "the length of its row is impossible"),
-        (POSITION, None, "it has no value"),
-        (CONFIGURATION, None, "it has no value"),
     ],
 )
 def test_what_does_not_belong_there_is_refused_at_its_offset(
