@@ -27,6 +27,7 @@ class Group:
         self.commits: list[dict[Partition, int]] = []
         self.refusal: Exception | None = None
         self.has_died = False
+        self.standby_partitions: frozenset[Partition] = frozenset()
         self.may_commit = asyncio.Event()
         self.may_commit.set()
 
