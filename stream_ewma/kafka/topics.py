@@ -8,11 +8,11 @@ as the largest input. State is kept by partition too: a changelog has as many as
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     KafkaError,
@@ -51,6 +51,7 @@ class TopicState:
         inputs: how many the inputs have that it gets records from, ascending; of an input topic,
             and where no input exists, empty.
         unfit: what is wrong with its settings and how to mend it, or nothing.
+        may_grow: whether it may be given more partitions (`state.repartition: rebuild`).
     """
 
     name: str
@@ -58,6 +59,7 @@ class TopicState:
     partitions: int | None
     inputs: tuple[int, ...] = ()
     unfit: str = ""
+    may_grow: bool = False
 
     @property
     def wanted(self) -> int | None:
@@ -70,6 +72,12 @@ class TopicState:
     def can_be_made(self) -> bool:
         """Whether it is missing and may be created here."""
         return self.partitions is None and self.wanted is not None
+
+    @property
+    def can_be_grown(self) -> bool:
+        """Whether it has too few partitions and may be given more here."""
+        wanted, own = self.wanted, self.partitions
+        return self.may_grow and None not in (wanted, own) and own < wanted  # type: ignore[operator]
 
     @property
     def problem(self) -> str:
@@ -87,6 +95,11 @@ class TopicState:
         return self._misfit(self.wanted)
 
     def _misfit(self, wanted: int) -> str:
+        if self.can_be_grown:
+            return (
+                f"{self.name}: has {_partitions(self.partitions or 0)} where its input has {wanted}"
+                " now; run: stream-ewma topics create"
+            )
         if self.partitions is None:
             return (
                 f"{self.name}: the topic for {self.role.value} does not exist;"
@@ -102,7 +115,8 @@ class TopicState:
             return (
                 f"{self.name}: has {_partitions(self.partitions)} where its input has {wanted}: the"
                 f" input {gained} partitions, so keys may now be in another partition than their"
-                " state; give the input its former number again, or begin anew without the state:"
+                " state; to read the input again from its beginning, write state.repartition:"
+                " rebuild and run: stream-ewma topics create; to begin anew without the state:"
                 " stream-ewma state reset, or another application_id"
             )
         if self.partitions < wanted:
@@ -147,12 +161,14 @@ async def describe(settings: Settings) -> list[TopicState]:
         unfit = await _unfit(settings, admin, present)
     states = _states(settings, outputs, counts)
     inputs = {state.name: state for state in states if state.role is Role.INPUT}
-    return states + [
+    states += [
         TopicState(
             name, Role.CHANGELOG, counts[name], _counts([inputs[topic]]), unfit.get(name, "")
         )
         for topic, name in changelogs.items()
     ]
+    may_grow = settings.state.durable and settings.state.repartition == "rebuild"
+    return [replace(state, may_grow=may_grow and state.role is not Role.INPUT) for state in states]
 
 
 async def topic_ids(settings: Settings, names: Iterable[str]) -> dict[str, str | None]:
@@ -213,6 +229,22 @@ async def create(settings: Settings, states: Sequence[TopicState]) -> list[Topic
             _refuse(name, code, message)
         await _wait_until_seen(admin, missing, settings.kafka.request_timeout_ms / 1000)
     return missing
+
+
+async def grow(settings: Settings, states: Sequence[TopicState]) -> list[TopicState]:
+    """Give those of `states` more partitions that need and may have them.
+
+    Raises:
+        TopicError: the broker refuses one, with its reason.
+        BrokerUnavailableError: no broker answers.
+        AccessDeniedError: the user may not alter topics.
+    """
+    small = [state for state in states if state.can_be_grown]
+    if small:
+        async with _admin(settings) as admin:
+            wanted = {state.name: NewPartitions(state.wanted) for state in small}
+            await admin.create_partitions(wanted)
+    return small
 
 
 def topic_configs(settings: Settings, role: Role) -> dict[str, str]:

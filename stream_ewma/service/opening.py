@@ -6,13 +6,15 @@ end any more; only then is the changelog complete, and only then are the offsets
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from stream_ewma.engine.changelog import ChangelogError
 from stream_ewma.engine.config import TaskConfig
+from stream_ewma.engine.configuration import Configuration
 from stream_ewma.engine.marker import Marker
+from stream_ewma.engine.stored import Head, LiveKeys
 from stream_ewma.engine.task import PartitionTask
 from stream_ewma.errors import StateError
 from stream_ewma.kafka.changelog import ChangelogFollower, ChangelogReader, PositionLostError
@@ -23,6 +25,7 @@ from stream_ewma.records.fetched import BatchRun
 from stream_ewma.service.counters import Counters
 from stream_ewma.service.positions import (
     Known,
+    Start,
     TopicIdentity,
     first_start,
     start_with_state,
@@ -109,15 +112,49 @@ class Opening:
         """
         async with self._slots:
             if not self.settings.state.durable:
-                return await self._begin(partition, self.new_task(partition), None, None)
+                known = await self._known(partition, None)
+                start = start_without_state(partition, known, self.settings)
+                return await self._begin(partition, self.new_task(partition), None, known, start)
             producer = self.producer(partition)
             try:
                 await producer.start()
-                task, marker = await self._restored(partition)
-                return await self._begin(partition, task, producer, marker)
+                return await self._with_state(partition, producer)
             except BaseException:
                 await producer.stop()
                 raise
+
+    async def _with_state(self, partition: Partition, producer: TransactionalProducer) -> Opened:
+        task, marker = await self._restored(partition)
+        known = await self._known(partition, marker)
+        start = start_with_state(partition, known, self.settings)
+        if start.is_rebuild:
+            _log.warning("%s: %s", partition, start.warning)
+            await self._forget(partition, producer, known)
+            return await self._with_state(partition, producer)
+        return await self._begin(partition, task, producer, known, start)
+
+    async def _forget(
+        self, partition: Partition, producer: TransactionalProducer, known: Known
+    ) -> None:
+        """Take away what is kept of a partition, which then stands at the topic's beginning."""
+        live = LiveKeys(self.hash_seed)
+        await self._read(partition, live.read)
+        identity = known.identity
+        head = Head.of(
+            Configuration.of(self.config),
+            partition.topic,
+            identity.topic_id,
+            partition.number,
+            identity.partitions or 0,
+            known.first,
+        )
+        changelog = self.settings.changelog_topic(partition.topic)
+        most = self.settings.output.max_batch_bytes
+        await producer.begin()
+        for batches in (*live.tombstones(most), head.batches(most)):
+            for batch in batches:
+                await producer.send(batch, changelog, partition.number)
+        await producer.commit({partition: known.first})
 
     def new_task(self, partition: Partition) -> PartitionTask:
         """A task of the partition that knows nothing yet."""
@@ -153,27 +190,12 @@ class Opening:
     ) -> Marker | None:
         """Read the partition's state back, or what a copy lacks; answers where it stands."""
         loop = asyncio.get_running_loop()
-        changelog = self.settings.changelog_topic(partition.topic)
-        position = None if copy is None else copy.position
-        rows = 0
-
-        async def take(runs: list[BatchRun]) -> None:
-            nonlocal rows
-            rows += await loop.run_in_executor(self.threads, task.restore, runs)
-
         began = loop.time()
+        rows = await self._read(partition, task.restore, None if copy is None else copy.position)
         try:
-            async with self._reading:
-                reader = await self._reader()
-                try:
-                    await reader.read(changelog, partition.number, take, position=position)
-                except BaseException:
-                    await reader.stop()
-                    raise
-                self._readers.append(reader)
             restored = await loop.run_in_executor(self.threads, task.restored)
         except ChangelogError as error:
-            raise StateError(f"{partition}: {changelog}: {error}") from error
+            raise self._explained(partition, error) from error
         seconds = loop.time() - began
         if copy is not None:
             _log.info("%s: warm copy: %d rows read in %.1f s", partition, rows, seconds)
@@ -189,6 +211,42 @@ class Opening:
         self.counters.restored += restored.keys
         return restored.marker
 
+    async def _read(
+        self,
+        partition: Partition,
+        absorb: Callable[[list[BatchRun]], int],
+        position: int | None = None,
+    ) -> int:
+        """Hand the partition's changelog to `absorb`, on a thread; answers how many rows it took.
+
+        Raises:
+            StateError: a record cannot be read.
+            PositionLostError: the changelog does not have `position`.
+        """
+        loop = asyncio.get_running_loop()
+        changelog = self.settings.changelog_topic(partition.topic)
+        rows = 0
+
+        async def take(runs: list[BatchRun]) -> None:
+            nonlocal rows
+            rows += await loop.run_in_executor(self.threads, absorb, runs)
+
+        async with self._reading:
+            reader = await self._reader()
+            try:
+                await reader.read(changelog, partition.number, take, position=position)
+            except BaseException as error:
+                await reader.stop()
+                if isinstance(error, ChangelogError):
+                    raise self._explained(partition, error) from error
+                raise
+            self._readers.append(reader)
+        return rows
+
+    def _explained(self, partition: Partition, error: ChangelogError) -> StateError:
+        changelog = self.settings.changelog_topic(partition.topic)
+        return StateError(f"{partition}: {changelog}: {error}")
+
     async def _reader(self) -> ChangelogReader:
         if self._readers:
             return self._readers.pop()
@@ -196,24 +254,25 @@ class Opening:
         await reader.start()
         return reader
 
+    async def _known(self, partition: Partition, marker: Marker | None) -> Known:
+        committed = (await self.consumer.committed([partition]))[partition]
+        first, end = (await self.consumer.bounds([partition]))[partition]
+        identity = self.identities.get(partition.topic, _UNKNOWN)
+        return Known(marker, committed, first, end, identity)
+
     async def _begin(
         self,
         partition: Partition,
         task: PartitionTask,
         producer: TransactionalProducer | None,
-        marker: Marker | None,
+        known: Known,
+        start: Start,
     ) -> Opened:
-        identity = self.identities.get(partition.topic, _UNKNOWN)
-        committed = (await self.consumer.committed([partition]))[partition]
-        first, end = (await self.consumer.bounds([partition]))[partition]
-        known = Known(marker, committed, first, end, identity)
-        choose = start_without_state if producer is None else start_with_state
-        start = choose(partition, known, self.settings)
         if start.warning:
             _log.warning("%s: %s", partition, start.warning)
         if start.position is None:
             task.position = await first_start(self.consumer, self.settings, partition, known)
         else:
             task.position = start.position
-        kept = None if marker is None else marker.next_offset
-        return Opened(task, producer, kept, committed)
+        kept = None if known.marker is None else known.marker.next_offset
+        return Opened(task, producer, kept, known.committed)
