@@ -22,12 +22,15 @@ FIRST, SECOND = Partition("readings", 0), Partition("readings", 1)
 class Group:
     """Stands in for the consumer: everything is assigned when a test says so, nothing arrives."""
 
+    has_died = False
+
     def __init__(self, *_arguments: object) -> None:
         self.begun: list[Partition] = []
         self.commits: list[dict[Partition, int]] = []
         self.refusal: Exception | None = None
         self.may_commit = asyncio.Event()
         self.may_commit.set()
+        self.standby_partitions: frozenset[Partition] = frozenset()
 
     async def start(self) -> None: ...
 
