@@ -22,6 +22,8 @@ FIRST, SECOND = Partition("readings", 0), Partition("readings", 1)
 class Group:
     """Stands in for the consumer: everything is assigned when a test says so, nothing arrives."""
 
+    has_died = False
+
     def __init__(self, *_arguments: object) -> None:
         self.begun: list[Partition] = []
         self.commits: list[dict[Partition, int]] = []
@@ -30,6 +32,7 @@ class Group:
         self.standby_partitions: frozenset[Partition] = frozenset()
         self.may_commit = asyncio.Event()
         self.may_commit.set()
+        self.standby_partitions: frozenset[Partition] = frozenset()
 
     async def start(self) -> None: ...
 
