@@ -28,11 +28,9 @@ class Group:
         self.begun: list[Partition] = []
         self.commits: list[dict[Partition, int]] = []
         self.refusal: Exception | None = None
-        self.has_died = False
         self.standby_partitions: frozenset[Partition] = frozenset()
         self.may_commit = asyncio.Event()
         self.may_commit.set()
-        self.standby_partitions: frozenset[Partition] = frozenset()
 
     async def start(self) -> None: ...
 
