@@ -1,0 +1,1 @@
+"""Members of a group around the real engine, with everything between them simulated."""
