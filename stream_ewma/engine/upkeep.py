@@ -139,7 +139,8 @@ class Upkeep:
             # The key's last reading is no earlier than this one, if this one was absorbed.
             news = slots[watch.is_news(slots, time, stop.before)]
             self._hear(watch, np.unique(news), stop.before)
-        self._event_time = stop.event_time
+        if self._watches:
+            self._event_time = stop.event_time
 
     def _hear(self, watch: Silence, slots: Int32, event_time: int) -> None:
         if watch is self._stale:
