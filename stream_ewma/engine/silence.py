@@ -53,19 +53,11 @@ class Silence:
             event_time: the partition's, `NO_TIME` if there is none yet. What is due already is
                 found at the next tick.
         """
-        if len(slots) == 0:
+        sooner = self.is_news(slots, last, event_time)
+        if not sooner.any():
             return
-        size, highest = len(self._waits), int(slots.max())
-        if highest >= size:
-            extend(self._waits, grown_size(size, highest + 1 - size))
-            self._waits[size:] = _NEVER
-        due = np.maximum(self._due_tick(last), event_time // self._tick_ms + 1)
-        # One who waits in an earlier list is looked at there; one forgotten meanwhile and heard
-        # anew with an old reading may be due before the list it stood in: it leaves that one.
-        sooner = np.flatnonzero(due < self._waits[slots])
-        if len(sooner) == 0:
-            return
-        slots, due = slots[sooner], due[sooner]
+        slots = slots[sooner]
+        due = self._due_after(last[sooner], event_time)
         self._waits[slots] = due
         order = np.argsort(due, kind="stable")
         ticks, first = np.unique(due[order], return_index=True)
@@ -74,6 +66,29 @@ class Silence:
                 self._lists[tick] = []
                 heapq.heappush(self._ticks, tick)
             self._lists[tick].append(part)
+
+    def is_news(self, slots: Int32, last: Int64, event_time: int) -> NDArray[np.bool_]:
+        """Whether a reading of each slot at `last` makes a difference to what is waited for (n,).
+
+        One who waits in an earlier list is looked at there. One who was forgotten meanwhile and
+        heard anew with an old reading may be due before the list it stands in: it leaves that one.
+
+        Args:
+            slots: int32 (n,), any number of times each.
+            last: int64 (n,).
+            event_time: as in `heard`.
+        """
+        size, highest = len(self._waits), int(slots.max(initial=-1))
+        if highest >= size:
+            extend(self._waits, grown_size(size, highest + 1 - size))
+            self._waits[size:] = _NEVER
+        news: NDArray[np.bool_] = self._due_after(last, event_time) < self._waits[slots]
+        return news
+
+    def _due_after(self, last: Int64, event_time: int) -> Int64:
+        """The first tick after an event time at which the silence is as long as allowed."""
+        due: Int64 = np.maximum(self._due_tick(last), event_time // self._tick_ms + 1)
+        return due
 
     def _due_tick(self, last: Int64) -> Int64:
         """The first tick at which the silence since `last` is as long as allowed."""

@@ -161,7 +161,7 @@ class Smoother:
                     here = upkeep.stop_at(placed, start, work.failed_row)
                     end = here.end
                 pieces.append(self._series.fold(placed, start, end))
-                upkeep.took(placed.slots[start:end], pieces[-1].outcome, here)
+                upkeep.took(placed, start, pieces[-1].outcome, here)
                 start = end
             stale = upkeep.silent()
             failed = work.failed_row is not None

@@ -71,7 +71,8 @@ class Upkeep:
         self._event_time = NO_TIME if event_time is None else event_time
         slots = self._series.slots
         self._emptied = [slots[self._series.is_empty(slots)]]
-        self._hear(slots, self._event_time)
+        for watch in self._watches:
+            self._hear(watch, slots, self._event_time)
 
     def stops(
         self, placed: Placed, offset: Int64, position: int, next_offset: int
@@ -96,14 +97,15 @@ class Upkeep:
         time = np.where(observed, placed.readings.timestamp, NO_TIME)
         began = self._event_time
         event_time = np.maximum(np.maximum.accumulate(time), began)
-        times = [began, began, *event_time.tolist()]  # before each row's predecessor, and so on
         ways = [iter(sweeps), iter([n])]
         ways += [watch.stops(time, event_time, began) for watch in self._watches]
         ahead = [next(way, n) for way in ways]
         end = -1
         while end < n:
             end = min(ahead)
-            yield Stop(end, times[end], times[end + 1], end in sweeps)
+            before = began if end < 2 else int(event_time[end - 2])
+            now = began if end < 1 else int(event_time[end - 1])
+            yield Stop(end, before, now, end in sweeps)
             ahead = [
                 next(way, n) if stop == end else stop for way, stop in zip(ways, ahead, strict=True)
             ]
@@ -115,33 +117,36 @@ class Upkeep:
         event_time = int(times.max(initial=self._event_time))
         return Stop(end, event_time, event_time, sweeps=False)
 
-    def took(self, slots: Int32, outcome: UInt8, stop: Stop) -> None:
+    def took(self, placed: Placed, start: int, outcome: UInt8, stop: Stop) -> None:
         """Note the rows up to a stop, which have been folded.
 
         Args:
-            slots: int32 (n,), the rows' keys.
+            placed: the batch.
+            start: the first of the rows.
             outcome: uint8 (n,), an `Outcome` each.
-            stop: the place.
+            stop: the place behind them.
         """
+        slots, time = placed.slots[start : stop.end], placed.readings.timestamp[start : stop.end]
+        known = slots >= 0
+        if not known.all():
+            slots, time, outcome = slots[known], time[known], outcome[known]
         if outcome.any():
-            doubtful = np.unique(slots[(slots >= 0) & ~np.isin(outcome, ABSORBED)])
+            doubtful = np.unique(slots[~np.isin(outcome, ABSORBED)])
             emptied = doubtful[self._series.is_empty(doubtful)]
             if len(emptied):
                 self._emptied.append(emptied)
+        for watch in self._watches:
+            # The key's last reading is no earlier than this one, if this one was absorbed.
+            news = slots[watch.is_news(slots, time, stop.before)]
+            self._hear(watch, np.unique(news), stop.before)
         if self._watches:
-            self._hear(np.unique(slots[slots >= 0]), stop.before)
             self._event_time = stop.event_time
 
-    def _hear(self, slots: Int32, event_time: int) -> None:
-        if not self._watches:
-            return
+    def _hear(self, watch: Silence, slots: Int32, event_time: int) -> None:
+        if watch is self._stale:
+            slots = slots[~self._series.is_reported(slots)]
         last = self._series.last_time(slots)
-        slots, last = slots[last != NO_TIME], last[last != NO_TIME]
-        if self._expiry is not None:
-            self._expiry.heard(slots, last, event_time)
-        if self._stale is not None:
-            unreported = ~self._series.is_reported(slots)
-            self._stale.heard(slots[unreported], last[unreported], event_time)
+        watch.heard(slots[last != NO_TIME], last[last != NO_TIME], event_time)
 
     def silent(self) -> Int32:
         """Slots of the keys that have fallen silent now."""

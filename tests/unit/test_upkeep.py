@@ -25,6 +25,7 @@ from tests.support.changelog import Log
 LIVE = 20 if numba.config.DISABLE_JIT else 10_000
 """Keys that are alive at a time in the test of memory; interpreted, each takes a while."""
 HALF = KeyRules(Factor(alpha=0.5), ())
+PAIR = encoder("json", WritingOptions(value_names=("x", "y")))
 EVERY = 8
 """Offsets between two sweeps here."""
 
@@ -130,6 +131,38 @@ def test_a_key_is_reported_as_silent_before_it_is_forgotten() -> None:
     assert told == [b"b", b"a", b"c", b"a", b"b", b"a"]
     assert step.noted == {"stale": 2, "expired": 2}
     assert means(step)[-1] == 9.0
+
+
+def test_a_batch_without_a_key_is_nothing_to_wait_for() -> None:
+    partition = Partition(config_of(ttl_ms=1000))
+
+    partition.task.process(runs_of([Record(b"a", b"no reading")]))
+
+    assert partition.task.keys_count == 0
+    assert partition.task._smoother.event_time is None
+
+
+def test_a_silent_key_is_not_reported_again_for_a_value_that_was_never_there() -> None:
+    paths = ReadingOptions(value_paths=("x", "y"), timestamp_path="t", reset_path="r")
+    config = config_of(
+        stale_after_ms=1000,
+        mode=Mode(stale=True),
+        fields=("x", "y"),
+        outputs=[Output("ewma", Quantity.EWMA), Output("variance", Quantity.VARIANCE)],
+    )
+    task = PartitionTask(
+        "a", 0, 0, replace(config, decoder=decoder("json", paths), encoder=PAIR), (1, 2)
+    )
+    texts = [
+        ("a", 0, '"x":1'),
+        ("b", 1000, '"x":1'),
+        # The number is refused, but the reset is for the other value too.
+        ("a", 1000, '"x":1e200,"r":true'),
+        ("b", 1900, '"x":1'),
+    ]
+    made = [Record(k.encode(), f'{{"t":{NOW_MS + t},{x}}}'.encode()) for k, t, x in texts]
+
+    assert task.process(runs_of(made)).noted == {"stale": 1}
 
 
 def test_a_restored_key_is_forgotten_at_the_record_at_which_it_would_have_been() -> None:
@@ -266,7 +299,7 @@ def test_values_of_a_record_that_are_reset_one_after_another_leave_an_empty_key(
     config = replace(
         config_of(on_null="reset", fields=("x", "y")),
         decoder=decoder("json", ReadingOptions(value_paths=("x", "y"))),
-        encoder=encoder("json", WritingOptions(value_names=("x", "y"))),
+        encoder=PAIR,
     )
     partition = PartitionTask("a", 0, 0, config, (1, 2))
     values = ['{"x":1,"y":1}', '{"x":null,"y":1}', '{"x":1,"y":null}', '{"x":null,"y":2}']
