@@ -28,6 +28,7 @@ _T = TypeVar("_T")
 _RETRY_S: Final = 0.2
 _POLL_MS: Final = 200
 _UNSET: Final = -1
+_GROUP_SUBSCRIBED: Final = 86  # aiokafka has no name for it
 
 
 def partition_of(key: bytes, partitions: int) -> int:
@@ -97,11 +98,13 @@ class GroupAdmin:
         """
         members = await self._retry(self._members, "the members of the group")
         if members:
-            were = "member is" if members == 1 else "members are"
-            raise ServiceRunningError(
-                f"{members} {were} in the group {self._group}: stop the service first; one that was"
-                f" killed leaves after {self._settings.kafka.session_timeout_ms / 1000:g} s"
-            )
+            raise self._is_running("1 member is" if members == 1 else f"{members} members are")
+
+    def _is_running(self, who: str) -> ServiceRunningError:
+        return ServiceRunningError(
+            f"{who} in the group {self._group}: stop the service first; one that was killed leaves"
+            f" after {self._settings.kafka.session_timeout_ms / 1000:g} s"
+        )
 
     async def _members(self) -> int:
         (answer,) = await self._admin.describe_consumer_groups([self._group])
@@ -170,7 +173,8 @@ class GroupAdmin:
         """Forget the group's offsets of partitions.
 
         Raises:
-            KafkaError: the group has members, or the broker refuses.
+            ServiceRunningError: a member of the group reads one of the topics.
+            KafkaError: the broker refuses.
         """
         by_topic: defaultdict[str, list[int]] = defaultdict(list)
         for partition in partitions:
@@ -186,6 +190,8 @@ class GroupAdmin:
             _raise_for(found["error_code"], self._group)
             for topic in found["topics"]:
                 for each in topic["partitions"]:
+                    if each["error_code"] == _GROUP_SUBSCRIBED:
+                        raise self._is_running("a member is")
                     _raise_for(each["error_code"], topic["name"])
 
         await self._retry(ask, "deleting the group's offsets")
