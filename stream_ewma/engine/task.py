@@ -97,12 +97,13 @@ class PartitionTask:
     def process(self, runs: Sequence[BatchRun]) -> Step:
         """Smooth the records of `runs` and advance the position past them."""
         decoded = decode(runs, self.position)
-        records, self.position = decoded.records, decoded.next_offset
+        records, next_offset = decoded.records, decoded.next_offset
         failure = self._refused_input(records)
         if failure is not None:
             records = records.take(np.flatnonzero(records.offset < failure.offset))
-            self.position = failure.offset
-        work = self._smoother.smooth(records)
+            next_offset = failure.offset
+        work = self._smoother.smooth(records, self.position, next_offset)
+        self.position = next_offset
         rows = len(work.records)
         if work.failed_row is not None:
             rows = work.failed_row
