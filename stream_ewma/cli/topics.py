@@ -1,4 +1,4 @@
-"""Show or make the topics that the service needs: outputs and dead letters.
+"""Show or make the topics that the service needs: outputs, dead letters and changelogs.
 
 stream-ewma topics plan --config stream-ewma.yaml
 stream-ewma topics create --config stream-ewma.yaml
@@ -66,6 +66,6 @@ def kafka_topics_line(settings: Settings, state: TopicState) -> str:
     ]
     if settings.topics.replication_factor != -1:
         words += ["--replication-factor", str(settings.topics.replication_factor)]
-    for name, value in topic_configs(settings).items():
+    for name, value in topic_configs(settings, state.role).items():
         words += ["--config", f"{name}={value}"]
     return shlex.join(words)

@@ -16,7 +16,8 @@ from stream_ewma.engine.marker import Marker
 from stream_ewma.engine.task import PartitionTask
 from stream_ewma.errors import StateError
 from stream_ewma.kafka.changelog import ChangelogReader
-from stream_ewma.kafka.consumer import GroupConsumer, Partition
+from stream_ewma.kafka.consumer import GroupConsumer
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.transactions import TransactionalProducer
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.service.counters import Counters

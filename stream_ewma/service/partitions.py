@@ -12,13 +12,14 @@ from stream_ewma.engine.outgoing import Destination, OutgoingBatch
 from stream_ewma.engine.step import Step
 from stream_ewma.errors import BrokerUnavailableError, FatalError, StreamEwmaError
 from stream_ewma.kafka.committer import RefusedError
-from stream_ewma.kafka.consumer import GroupConsumer, Partition
+from stream_ewma.kafka.consumer import GroupConsumer
 from stream_ewma.kafka.errors import (
     FencedError,
     KafkaError,
     explain,
     is_passing,
 )
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.refusals import refused_records
 from stream_ewma.service.counters import Counters
 from stream_ewma.service.opening import Opened, Opening

@@ -10,8 +10,8 @@ from stream_ewma.engine.step import Cut, Step
 from stream_ewma.engine.task import PartitionTask
 from stream_ewma.errors import FatalError
 from stream_ewma.kafka.committer import Committer
-from stream_ewma.kafka.consumer import Partition
 from stream_ewma.kafka.delivery import Delivery
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.transactions import TransactionalProducer
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.service.commits import Commits

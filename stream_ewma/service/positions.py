@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from stream_ewma.engine.marker import Marker
 from stream_ewma.errors import StateError
-from stream_ewma.kafka.consumer import GroupConsumer, Partition
+from stream_ewma.kafka.consumer import GroupConsumer
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.settings import Settings
 
 

@@ -13,8 +13,9 @@ from stream_ewma.engine.config import TaskConfig
 from stream_ewma.engine.dead_letters import Reason
 from stream_ewma.engine.step import Step
 from stream_ewma.errors import DrainError, FatalError, StreamEwmaError
-from stream_ewma.kafka.consumer import CommitRefusedError, Partition
+from stream_ewma.kafka.consumer import CommitRefusedError
 from stream_ewma.kafka.errors import explain
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.service.counters import Counters
 from stream_ewma.service.opening import Opening, Parts

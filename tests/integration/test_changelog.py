@@ -1,29 +1,27 @@
 """Reading a partition of a changelog to its end, whatever that end is made of."""
 
-import uuid
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
+from stream_ewma.errors import BrokerUnavailableError
 from stream_ewma.kafka.changelog import ChangelogReader
 from stream_ewma.kafka.transactions import TransactionalProducer
 from stream_ewma.records.fetched import BatchRun
-from stream_ewma.settings import Settings, load_settings
+from stream_ewma.settings import Settings
 from tests.support.batches import Record, encoded, read
-from tests.support.cluster import Cluster
+from tests.support.broker import RealBroker
+from tests.support.cluster import Cluster, Message
+from tests.support.waiting import until
+from tests.support.wire_proxy import FETCH, Rule, WireProxy
+
+from .test_topics import settings_for
 
 
 @pytest.fixture
 def settings(cluster: Cluster) -> Settings:
-    return load_settings(
-        env={},
-        overrides={
-            "application_id": f"app-{uuid.uuid4().hex[:12]}",
-            "kafka.bootstrap_servers": cluster.bootstrap,
-            "input.topics": ["readings"],
-            "smoothing.alpha": 0.1,
-        },
-    )
+    return settings_for(cluster, "readings")
 
 
 @pytest.fixture
@@ -86,3 +84,141 @@ async def test_an_empty_partition_is_read_at_once(cluster: Cluster, reader: Chan
         raise AssertionError(runs)
 
     assert await reader.read(topic, 0, fail) == 0
+
+
+async def test_an_aborted_transaction_at_the_end_is_not_read_and_does_not_delay_the_end(
+    cluster: Cluster, reader: ChangelogReader, producer: TransactionalProducer, settings: Settings
+):
+    topic = cluster.create_topic(cleanup_policy="compact")
+    await write(producer, topic, b"1")
+    await producer.commit({})
+    await write(producer, topic, b"aborted", b"aborted too")
+    await producer.abort()
+    await start_again(settings)  # returns when the abort's marker is written
+    rows = Rows()
+
+    assert await reader.read(topic, 0, rows.take) == 5
+    assert rows.values == [b"1"]
+
+
+async def test_a_zombies_open_transaction_bounds_the_end_until_it_is_fenced(
+    cluster: Cluster, reader: ChangelogReader, producer: TransactionalProducer, settings: Settings
+):
+    topic = cluster.create_topic(cleanup_policy="compact")
+    await write(producer, topic, b"1")
+    await producer.commit({})
+    await write(producer, topic, b"of the zombie")
+    cluster.produce(topic, [Message(b"k", b"of another")])
+    before, after = Rows(), Rows()
+
+    assert await reader.read(topic, 0, before.take) == 2
+    assert before.values == [b"1"]
+    await start_again(settings)
+    assert await reader.read(topic, 0, after.take) == 5
+    assert after.values == [b"1", b"of another"]
+
+
+async def test_a_compacted_tail_does_not_delay_the_end(
+    cluster: Cluster, reader: ChangelogReader, producer: TransactionalProducer, settings: Settings
+):
+    topic = cluster.create_topic(
+        cleanup_policy="compact",
+        min_cleanable_dirty_ratio="0.001",
+        delete_retention_ms="0",
+        segment_ms="100",
+    )
+    for value in (b"old", b"new"):
+        cluster.produce(topic, [Message(b"k", value), Message(b"gone", value)])
+    cluster.produce(topic, [Message(b"gone", None)])
+    await write(producer, topic, b"aborted")
+    # The marker's time is the broker's, so that it begins a segment of its own: the last one, and
+    # all before it is compacted.
+    await producer.abort()
+    await start_again(settings)
+    await until(lambda: len(cluster.read(topic)) <= 2)
+    rows = Rows()
+
+    assert await reader.read(topic, 0, rows.take) == 7
+    assert [value for value in rows.values if value is not None] == [b"new"]
+
+
+async def test_a_read_that_was_cancelled_or_failed_leaves_the_reader_useful(
+    cluster: Cluster,
+    reader: ChangelogReader,
+    producer: TransactionalProducer,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    topic = cluster.create_topic(partitions=2, cleanup_policy="compact")
+    await write(producer, topic, b"1")
+    await producer.commit({})
+    await write(producer, topic, b"2", partition=1)
+    await producer.commit({})
+    await write(producer, topic, b"3", partition=1)
+    stuck = asyncio.Event()
+
+    async def hang(_runs: list[BatchRun]) -> None:
+        stuck.set()
+        await asyncio.Event().wait()
+
+    async def fail(_runs: list[BatchRun]) -> None:
+        raise ValueError("not to be understood")
+
+    reading = asyncio.create_task(reader.read(topic, 0, hang))
+    await stuck.wait()
+    reading.cancel()
+    await asyncio.wait({reading})
+    assert reading.cancelled()
+    with pytest.raises(ValueError, match="not to be understood"):
+        await reader.read(topic, 0, fail)
+    polled = asyncio.Event()
+    getmany = reader._consumer.getmany
+
+    async def tell(*tps: object, timeout_ms: int) -> object:
+        polled.set()
+        return await getmany(*tps, timeout_ms=timeout_ms)
+
+    monkeypatch.setattr(reader._consumer, "getmany", tell)
+    polling = asyncio.create_task(reader.read(topic, 0, fail))
+    await polled.wait()
+    assert reader._polling is not None
+    polling.cancel()
+    await asyncio.wait({polling})
+    assert not reader._polling.cancelled()
+
+    rows, others = Rows(), Rows()
+    assert await reader.read(topic, 1, others.take) == 2
+    assert others.values == [b"2"]
+    assert await reader.read(topic, 0, rows.take) == 2
+    assert rows.values == [b"1"]
+
+
+async def test_a_partition_from_which_nothing_arrives_is_given_up(
+    own_broker: RealBroker,
+):
+    own = Cluster(own_broker.bootstrap)
+    topic = own.create_topic(cleanup_policy="compact")
+    own.produce(topic, [Message(b"k", b"v")])
+    async with WireProxy(own_broker.proxied_bootstrap, own_broker.behind_proxy) as proxy:
+        reader = ChangelogReader(
+            settings_for(
+                own,
+                "readings",
+                kafka__bootstrap_servers=own_broker.proxied_bootstrap,
+                kafka__startup_timeout="1s",
+                kafka__request_timeout_ms=1000,
+                kafka__session_timeout_ms=900,
+                kafka__heartbeat_interval_ms=300,
+            )
+        )
+        await reader.start()
+        proxy.add(Rule(FETCH, answer="drop", cut=False, times=1000))
+        with pytest.raises(BrokerUnavailableError, match="nothing arrives"):
+            await reader.read(topic, 0, Rows().take)
+        await reader.stop()
+
+
+async def start_again(settings: Settings) -> None:
+    """Fence the producer: nothing of it is open or on its way afterwards."""
+    successor = TransactionalProducer(settings, settings.application_id)
+    await successor.start()
+    await successor.stop()

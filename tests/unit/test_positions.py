@@ -7,7 +7,7 @@ import pytest
 
 from stream_ewma.engine.marker import Marker
 from stream_ewma.errors import StateError
-from stream_ewma.kafka.consumer import Partition
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.service.positions import (
     Known,
     TopicIdentity,

@@ -10,7 +10,7 @@ from aiokafka.errors import GroupAuthorizationFailedError
 
 from stream_ewma.errors import AccessDeniedError
 from stream_ewma.kafka import delivery
-from stream_ewma.kafka.consumer import Partition
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.service.config import task_config
 from stream_ewma.service.opening import Parts
 from stream_ewma.service.worker import Worker
