@@ -19,8 +19,9 @@ from stream_ewma.cli.state_show import progress
 from stream_ewma.cli.tables import number, table
 from stream_ewma.engine.stored import Head
 from stream_ewma.errors import StateError, TopicError
-from stream_ewma.kafka.admin import GroupAdmin, Topic, group_admin
-from stream_ewma.kafka.kept import KeptState, kept_state, writing
+from stream_ewma.kafka.connect import wait_for_broker
+from stream_ewma.kafka.group import Group, group_of
+from stream_ewma.kafka.kept import KeptState, Topic, kept_state, topic_of, writing
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.settings import Settings
 
@@ -70,18 +71,19 @@ def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
 
 async def _show(settings: Settings, topics: Sequence[str]) -> int:
     rows = []
-    async with group_admin(settings) as admin, kept_state(settings, progress()) as kept:
+    await wait_for_broker(settings)
+    async with group_of(settings) as group, kept_state(settings, progress()) as kept:
         for name in topics:
-            topic = await admin.topic(name)
+            topic = await topic_of(settings, name)
             partitions = [Partition(name, n) for n in range(topic.partitions)]
-            committed = await admin.committed(partitions)
-            bounds = await admin.bounds(partitions)
+            committed = await group.committed(partitions)
+            bounds = await group.bounds(partitions)
             for partition in partitions:
                 first, end = bounds[partition]
                 head = await _head(settings, kept, topic, partition)
                 state = None if head is None else head.marker.next_offset
                 position = committed[partition] if state is None else state
-                note = await _note(admin, partition, position, committed[partition], bounds)
+                note = await _note(group, partition, position, committed[partition], bounds)
                 lag = end - (first if position is None else max(position, first))
                 numbers = (committed[partition], state, first, end, max(lag, 0))
                 rows.append([name, str(partition.number), *map(number, numbers), note])
@@ -100,7 +102,7 @@ async def _head(
 
 
 async def _note(
-    admin: GroupAdmin,
+    group: Group,
     partition: Partition,
     position: int | None,
     committed: int | None,
@@ -109,7 +111,7 @@ async def _note(
     """What is odd about a partition, or nothing."""
     first, end = bounds[partition]
     at = first if position is None else position
-    stuck = await admin.stuck_at(partition, at, end) if first <= at < end else None
+    stuck = await group.stuck_at(partition, at, end) if first <= at < end else None
     note = ""
     if at > end:
         note = "beyond the end of the topic: records were lost, or it was created anew"
@@ -130,9 +132,10 @@ async def _note(
 
 
 async def _skip(settings: Settings, partition: Partition, offset: int) -> int:
-    async with group_admin(settings) as admin, kept_state(settings, progress()) as kept:
-        await admin.refuse_members()
-        topic = await admin.topic(partition.topic)
+    await wait_for_broker(settings)
+    async with group_of(settings) as group, kept_state(settings, progress()) as kept:
+        await group.refuse_members()
+        topic = await topic_of(settings, partition.topic)
         if partition.number >= topic.partitions:
             raise TopicError(
                 f"{partition.topic}: has no partition {partition.number}: its partitions are 0 to"
@@ -143,8 +146,8 @@ async def _skip(settings: Settings, partition: Partition, offset: int) -> int:
         async with writing(settings, partition) as writer:
             # Read once the writer has fenced: nobody can add to it any more.
             head = await _head(settings, kept, topic, partition)
-            committed = (await admin.committed([partition]))[partition]
-            first, end = (await admin.bounds([partition]))[partition]
+            committed = (await group.committed([partition]))[partition]
+            first, end = (await group.bounds([partition]))[partition]
             position = committed if head is None else head.marker.next_offset
             at = first if position is None else position
             _check(partition, at, end, offset)

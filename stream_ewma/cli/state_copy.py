@@ -22,8 +22,18 @@ from stream_ewma.files.states import (
     read_lines,
     read_parquet,
 )
-from stream_ewma.kafka.admin import GroupAdmin, Topic, group_admin, partition_of
-from stream_ewma.kafka.kept import KeptState, PartitionWriter, hash_seed, kept_state, writing
+from stream_ewma.kafka.connect import wait_for_broker
+from stream_ewma.kafka.group import Group, group_of
+from stream_ewma.kafka.kept import (
+    KeptState,
+    PartitionWriter,
+    Topic,
+    hash_seed,
+    kept_state,
+    partition_of,
+    topic_of,
+    writing,
+)
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.settings import Settings
 
@@ -38,8 +48,9 @@ async def export(settings: Settings, name: str, file: str) -> int:
     """
     is_parquet = _is_parquet(file)
     keys = partitions = 0
-    async with group_admin(settings) as admin, kept_state(settings, progress()) as kept:
-        topic = await admin.topic(name)
+    await wait_for_broker(settings)
+    async with kept_state(settings, progress()) as kept:
+        topic = await topic_of(settings, name)
         columns = await _columns(kept, topic) if is_parquet else {}
         with writing_file(None if file == "-" else Path(file)) as target:
             writer: StateWriter = (
@@ -68,9 +79,10 @@ async def import_(settings: Settings, name: str, file: str) -> int:
         StreamEwmaError: the file is not good, or the brokers refuse.
     """
     read: _Read = read_parquet if _is_parquet(file) else read_lines
-    async with group_admin(settings) as admin, kept_state(settings, progress()) as kept:
-        await admin.refuse_members()
-        topic = await admin.topic(name)
+    await wait_for_broker(settings)
+    async with group_of(settings) as group, kept_state(settings, progress()) as kept:
+        await group.refuse_members()
+        topic = await topic_of(settings, name)
         require_fit(settings, topic)
         for partition in topic.kept_partitions:  # before anything is written
             await _refuse_kept(settings, kept, partition)
@@ -79,7 +91,7 @@ async def import_(settings: Settings, name: str, file: str) -> int:
             first = next(parts, None)
             if first is None:
                 raise DataError(f"{file}: holds no state")
-            importing = _Import(settings, admin, kept, topic, first.head, file)
+            importing = _Import(settings, group, kept, topic, first.head, file)
             if importing.is_same_count:
                 await importing.by_partition(first, parts)
             else:
@@ -93,7 +105,7 @@ class _Import:
 
     Args:
         settings: everything.
-        admin: to ask for offsets.
+        group: to ask for offsets.
         kept: to see that nothing is kept.
         topic: where they go.
         head: what the file's first partition says of itself.
@@ -103,7 +115,7 @@ class _Import:
     def __init__(
         self,
         settings: Settings,
-        admin: GroupAdmin,
+        group: Group,
         kept: KeptState,
         topic: Topic,
         head: Head,
@@ -112,7 +124,7 @@ class _Import:
         self._settings = settings
         self._kept = kept
         self._most = settings.output.max_batch_bytes
-        self._admin = admin
+        self._group = group
         self._topic = topic
         self._file = file
         self._was = head.marker
@@ -176,8 +188,8 @@ class _Import:
         """Write what the partition says of itself, and set the group's offset with it."""
         position = head.marker.next_offset
         if not self._is_same_topic:
-            committed = (await self._admin.committed([partition]))[partition]
-            first, _ = (await self._admin.bounds([partition]))[partition]
+            committed = (await self._group.committed([partition]))[partition]
+            first, _ = (await self._group.bounds([partition]))[partition]
             position = first if committed is None else committed
         moved = head.moved(
             self._topic.name,

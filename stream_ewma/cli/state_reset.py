@@ -8,8 +8,9 @@ from stream_ewma.cli.tables import counted
 from stream_ewma.engine.configuration import Configuration
 from stream_ewma.engine.stored import Head
 from stream_ewma.errors import StateError, TopicError
-from stream_ewma.kafka.admin import GroupAdmin, Topic, group_admin
-from stream_ewma.kafka.kept import KeptState, kept_state, writing
+from stream_ewma.kafka.connect import wait_for_broker
+from stream_ewma.kafka.group import Group, group_of
+from stream_ewma.kafka.kept import KeptState, Topic, kept_state, topic_of, writing
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.service.config import task_config
 from stream_ewma.settings import Settings
@@ -30,15 +31,16 @@ async def reset(settings: Settings, name: str, *, has_start: bool) -> int:
         ServiceRunningError: members of the group are there.
         StreamEwmaError: the brokers refuse, or the changelog cannot be read.
     """
-    async with group_admin(settings) as admin, kept_state(settings, progress()) as kept:
-        await admin.refuse_members()
-        topic = await admin.topic(name)
+    await wait_for_broker(settings)
+    async with group_of(settings) as group, kept_state(settings, progress()) as kept:
+        await group.refuse_members()
+        topic = await topic_of(settings, name)
         starts: dict[Partition, int] = {}
         if has_start:
             require_fit(settings, topic)
-            starts = await _starts(settings, admin, topic)
+            starts = await _starts(settings, group, topic)
         else:
-            await admin.delete_offsets(Partition(name, n) for n in range(topic.partitions))
+            await group.delete_committed(Partition(name, n) for n in range(topic.partitions))
         keys = 0
         for partition in topic.kept_partitions:
             keys += await _take_away(settings, kept, topic, partition, starts.get(partition))
@@ -86,9 +88,9 @@ def _start(settings: Settings) -> str:
     return f"{start} (input.start)"
 
 
-async def _starts(settings: Settings, admin: GroupAdmin, topic: Topic) -> dict[Partition, int]:
+async def _starts(settings: Settings, group: Group, topic: Topic) -> dict[Partition, int]:
     """Where `input.start` says that each partition begins."""
-    bounds = await admin.bounds(topic.kept_partitions)
+    bounds = await group.bounds(topic.kept_partitions)
     found = {}
     for partition, (first, end) in bounds.items():
         match settings.input.start:
@@ -97,7 +99,7 @@ async def _starts(settings: Settings, admin: GroupAdmin, topic: Topic) -> dict[P
             case "latest":
                 found[partition] = end
             case timestamp_ms:
-                at = await admin.offset_at(partition, int(timestamp_ms))
+                at = await group.offset_at(partition, int(timestamp_ms))
                 found[partition] = end if at is None else at
     return found
 

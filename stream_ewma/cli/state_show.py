@@ -12,8 +12,8 @@ from stream_ewma.cli.tables import counted
 from stream_ewma.engine.quantities import quantities
 from stream_ewma.engine.stored import Rows, StoredPartition, key_bytes, key_text
 from stream_ewma.files.states import as_documents
-from stream_ewma.kafka.admin import group_admin, partition_of
-from stream_ewma.kafka.kept import OnRead, kept_state
+from stream_ewma.kafka.connect import wait_for_broker
+from stream_ewma.kafka.kept import OnRead, kept_state, partition_of, topic_of
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.settings import Settings
 
@@ -41,9 +41,10 @@ async def get(settings: Settings, topics: Sequence[str], text: str) -> int:
     """
     key = key_bytes(text)
     searched = found = 0
-    async with group_admin(settings) as admin, kept_state(settings, progress()) as kept:
+    await wait_for_broker(settings)
+    async with kept_state(settings, progress()) as kept:
         for name in topics:
-            topic = await admin.topic(name)
+            topic = await topic_of(settings, name)
             likely = Partition(name, partition_of(key, topic.kept))
             for partition in sorted(topic.kept_partitions, key=lambda each: each != likely):
                 stored = await kept.read(partition, [key])
@@ -68,9 +69,10 @@ async def list_keys(settings: Settings, topics: Sequence[str], wanted: Wanted) -
         StreamEwmaError: the state cannot be read.
     """
     left = wanted.limit
-    async with group_admin(settings) as admin, kept_state(settings, progress()) as kept:
+    await wait_for_broker(settings)
+    async with kept_state(settings, progress()) as kept:
         for name in topics:
-            for partition in (await admin.topic(name)).kept_partitions:
+            for partition in (await topic_of(settings, name)).kept_partitions:
                 if left == 0:
                     return 0
                 stored = await kept.read(partition)

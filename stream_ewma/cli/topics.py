@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from stream_ewma.cli import settings_flags
 from stream_ewma.errors import TopicError
 from stream_ewma.kafka.connect import wait_for_broker
-from stream_ewma.kafka.topics import TopicState, create, describe, grow, topic_configs
+from stream_ewma.kafka.topic_state import TopicState
+from stream_ewma.kafka.topics import create, describe, grow, topic_configs
 from stream_ewma.settings import Settings
 
 

@@ -6,6 +6,7 @@ The brokers themselves refuse to change the offsets of a group that has members.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final, TypeVar
 
@@ -23,16 +24,18 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.types import Array, Int16, Int32, Schema, String
 
-from stream_ewma.errors import AccessDeniedError, BrokerUnavailableError, FatalError
+from stream_ewma.errors import AccessDeniedError, BrokerUnavailableError, ServiceRunningError
 from stream_ewma.kafka.connect import client_options
 from stream_ewma.kafka.errors import explain
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.seams import RawConsumer
+from stream_ewma.records.reader import Unreadable, decode
 from stream_ewma.settings import Settings
 
 _T = TypeVar("_T")
 
 _RETRY_S: Final = 0.2
+_POLL_MS: Final = 200
 _UNSET: Final = -1
 _NO_GENERATION: Final = -1
 _SUBSCRIBED: Final = 86  # GROUP_SUBSCRIBED_TO_TOPIC, for which aiokafka has no name
@@ -78,6 +81,21 @@ class _OffsetDelete(Request[_OffsetDeleteStruct]):  # type: ignore[misc]  # aiok
         return request_struct_class(self._group, self._topics)
 
 
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """A batch that cannot be read.
+
+    Attributes:
+        offset: its first offset.
+        next_offset: the offset after it.
+        reason: one line.
+    """
+
+    offset: int
+    next_offset: int
+    reason: str
+
+
 class Group:
     """The group `application_id`, seen by a client that is no member of it; see `group_of`.
 
@@ -91,6 +109,22 @@ class Group:
         self._name = settings.application_id
         self._admin = admin
         self._consumer = consumer
+
+    async def refuse_members(self) -> None:
+        """Return if the group has no members now.
+
+        Raises:
+            ServiceRunningError: it has some.
+        """
+        members = await self.members()
+        if members:
+            raise self._is_running("1 member is" if members == 1 else f"{members} members are")
+
+    def _is_running(self, who: str) -> ServiceRunningError:
+        return ServiceRunningError(
+            f"{who} in the group {self._name}: stop the service first; one that was killed leaves"
+            f" after {self._settings.kafka.session_timeout_ms / 1000:g} s"
+        )
 
     async def members(self) -> int:
         """How many members the group has now; 0 for a group that does not exist."""
@@ -136,11 +170,39 @@ class Group:
 
         return await ask_again(self._settings, ask, "the bounds of the partitions") if tps else {}
 
+    async def offset_at(self, partition: Partition, timestamp_ms: int) -> int | None:
+        """Offset of the first record at or after a time; None where there is none."""
+        tp = TopicPartition(partition.topic, partition.number)
+
+        async def ask() -> int | None:
+            answer: dict[TopicPartition, Any] = await self._consumer.offsets_for_times(
+                {tp: timestamp_ms}
+            )
+            return None if answer[tp] is None else int(answer[tp].offset)
+
+        return await ask_again(self._settings, ask, "the offset of a time")
+
+    async def stuck_at(self, partition: Partition, position: int, end: int) -> Stuck | None:
+        """The batch at `position`, if it cannot be read; `end` lies after it."""
+        tp = TopicPartition(partition.topic, partition.number)
+        self._consumer.assign([tp])
+        self._consumer.seek(tp, position)
+        deadline = asyncio.get_running_loop().time() + self._settings.kafka.startup_timeout / 1000
+        while await self._consumer.position(tp) < end:
+            answer = await self._consumer.getmany(tp, timeout_ms=_POLL_MS)
+            runs = [record.value.run for record in answer.get(tp, [])]
+            if runs:
+                unreadable = decode(runs[:1], position).unreadable
+                return _stuck(unreadable, runs[0].batches, position) if unreadable else None
+            if asyncio.get_running_loop().time() > deadline:
+                return None
+        return None
+
     async def set_committed(self, offsets: Mapping[Partition, int]) -> None:
         """Commit, for each partition, the offset of the next record to read.
 
         Raises:
-            FatalError: the group has members.
+            ServiceRunningError: the group has members.
         """
         topics = [
             (topic, [(p.number, offsets[p], "") for p in group])
@@ -160,7 +222,7 @@ class Group:
         """Forget what was committed for each partition; nothing is an answer too.
 
         Raises:
-            FatalError: the group has members.
+            ServiceRunningError: the group has members.
         """
         topics = [(topic, [p.number for p in group]) for topic, group in _by_topic(partitions)]
         request = _OffsetDelete(self._name, topics)
@@ -184,7 +246,7 @@ class Group:
     def _refuse(self, code: int) -> None:
         error: type[BrokerResponseError] = for_code(code)
         if code == _SUBSCRIBED or error in {UnknownMemberIdError, NonEmptyGroup}:
-            raise FatalError(f"{self._name}: the group has members: stop them first")
+            raise self._is_running("a member is")
         if code:
             raise error(self._name)
 
@@ -234,6 +296,19 @@ async def group_of(settings: Settings) -> AsyncIterator[Group]:
     finally:
         await consumer.stop()
         await admin.close()
+
+
+def _stuck(unreadable: Unreadable, batches: Any, position: int) -> Stuck | None:
+    """The unreadable batch, if it is the one at `position`."""
+    for batch in batches:
+        first = int(batch["base_offset"])
+        end = first + int(batch["last_offset_delta"]) + 1
+        if first == unreadable.offset:
+            is_there = first <= position < end
+            return Stuck(first, end, unreadable.reason) if is_there else None
+    if unreadable.offset > position:
+        return None
+    return Stuck(unreadable.offset, position + 1, unreadable.reason)
 
 
 def _by_topic(partitions: Iterable[Partition]) -> list[tuple[str, list[Partition]]]:

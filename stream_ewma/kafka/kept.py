@@ -3,16 +3,19 @@
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import TypeVar
 
 from aiokafka.errors import KafkaError
+from aiokafka.partitioner import murmur2
 
 from stream_ewma.engine.changelog import ChangelogError
 from stream_ewma.engine.stored import LiveKeys, StoredPartition, StoredReader
-from stream_ewma.errors import StateError
+from stream_ewma.errors import StateError, TopicError
 from stream_ewma.kafka.changelog import ChangelogReader
 from stream_ewma.kafka.errors import explain
 from stream_ewma.kafka.partition import Partition
+from stream_ewma.kafka.topics import partition_counts, topic_ids
 from stream_ewma.kafka.transactions import TransactionalProducer
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.records.writer import EncodedBatch
@@ -27,6 +30,55 @@ OnRead = Callable[[int], None]
 def hash_seed() -> tuple[int, int]:
     """Two words for a key table."""
     return secrets.randbits(64), secrets.randbits(64)
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """An input topic.
+
+    Attributes:
+        name: its name.
+        topic_id: Kafka's own; None where the brokers know none.
+        partitions: how many it has.
+        kept: how many its changelog has.
+    """
+
+    name: str
+    topic_id: str | None
+    partitions: int
+    kept: int
+
+    @property
+    def kept_partitions(self) -> list[Partition]:
+        """The partitions whose state is kept."""
+        return [Partition(self.name, number) for number in range(self.kept)]
+
+
+async def topic_of(settings: Settings, name: str) -> Topic:
+    """What is known of an input topic and its changelog.
+
+    Raises:
+        TopicError: one of them does not exist.
+        BrokerUnavailableError: no broker answers.
+        AccessDeniedError: the broker does not let this user see the topics.
+    """
+    changelog = settings.changelog_topic(name)
+    counts = await partition_counts(settings, [name, changelog])
+    partitions, kept = counts[name], counts[changelog]
+    if partitions is None:
+        raise TopicError(f"{name}: the topic does not exist; mend input.topics or --topic")
+    if kept is None and settings.state.durable:
+        raise TopicError(
+            f"{changelog}: the topic that keeps the state of {name} does not exist: the service has"
+            f" not run as {settings.application_id}, or run: stream-ewma topics create"
+        )
+    ids = await topic_ids(settings, [name])
+    return Topic(name, ids[name], partitions, kept or 0)
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Where Java's default partitioner puts a key."""
+    return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 class KeptState:

@@ -8,8 +8,7 @@ as the largest input. State is kept by partition too: a changelog has as many as
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
@@ -26,120 +25,12 @@ from stream_ewma.errors import AccessDeniedError, TopicError
 from stream_ewma.kafka.connect import client_options
 from stream_ewma.kafka.errors import explain
 from stream_ewma.kafka.topic_ids import ABSENT, ask_topic_ids
+from stream_ewma.kafka.topic_state import Role, TopicState
 from stream_ewma.settings import Settings
 
 _RETRY_S: Final = 0.1
 _BROKERS_MAX_MESSAGE_BYTES: Final = 1_048_588
 _CHANGELOG_SEGMENT_BYTES: Final = 100 * (1 << 20)
-
-
-class Role(Enum):
-    """What the service does with a topic."""
-
-    INPUT = "input"
-    OUTPUT = "output"
-    DEAD_LETTERS = "dead letters"
-    CHANGELOG = "changelog"
-
-
-@dataclass(frozen=True, slots=True)
-class TopicState:
-    """One topic that the service needs.
-
-    Attributes:
-        partitions: how many it has; None where the topic does not exist.
-        inputs: how many the inputs have that it gets records from, ascending; of an input topic,
-            and where no input exists, empty.
-        unfit: what is wrong with its settings and how to mend it, or nothing.
-        may_grow: whether it may be given more partitions (`state.repartition: rebuild`).
-    """
-
-    name: str
-    role: Role
-    partitions: int | None
-    inputs: tuple[int, ...] = ()
-    unfit: str = ""
-    may_grow: bool = False
-
-    @property
-    def wanted(self) -> int | None:
-        """How many partitions it must have, where that can be said."""
-        if not self.inputs or (self.role is Role.OUTPUT and self.inputs[0] != self.inputs[-1]):
-            return None
-        return self.inputs[-1]
-
-    @property
-    def can_be_made(self) -> bool:
-        """Whether it is missing and may be created here."""
-        return self.partitions is None and self.wanted is not None
-
-    @property
-    def can_be_grown(self) -> bool:
-        """Whether it has too few partitions and may be given more here."""
-        wanted, own = self.wanted, self.partitions
-        return self.may_grow and None not in (wanted, own) and own < wanted  # type: ignore[operator]
-
-    @property
-    def problem(self) -> str:
-        """What is wrong with it and what to do, or nothing."""
-        if self.role is Role.INPUT and self.partitions is None:
-            return f"{self.name}: the input topic does not exist; create it, or mend input.topics"
-        if not self.inputs:
-            return ""
-        if self.wanted is None:
-            return (
-                f"{self.name}: is the output of inputs with {self.inputs[0]} and"
-                f" {self.inputs[-1]} partitions, which would scatter equal keys;"
-                " leave output.topic out, so that each input has an output of its own"
-            )
-        return self._misfit(self.wanted)
-
-    def _misfit(self, wanted: int) -> str:
-        if self.can_be_grown:
-            return (
-                f"{self.name}: has {_partitions(self.partitions or 0)} where its input has {wanted}"
-                " now; run: stream-ewma topics create"
-            )
-        if self.partitions is None:
-            return (
-                f"{self.name}: the topic for {self.role.value} does not exist;"
-                " run: stream-ewma topics create"
-            )
-        if self.role is Role.OUTPUT and self.partitions != wanted:
-            return (
-                f"{self.name}: has {_partitions(self.partitions)} where its input has {wanted};"
-                " write another output.topic, or create it anew with that number"
-            )
-        if self.role is Role.CHANGELOG and self.partitions != wanted:
-            gained = "gained" if self.partitions < wanted else "lost"
-            return (
-                f"{self.name}: has {_partitions(self.partitions)} where its input has {wanted}: the"
-                f" input {gained} partitions, so keys may now be in another partition than their"
-                " state; to read the input again from its beginning, write state.repartition:"
-                " rebuild and run: stream-ewma topics create; to begin anew without the state:"
-                " stream-ewma state reset, or another application_id"
-            )
-        if self.partitions < wanted:
-            return (
-                f"{self.name}: has {_partitions(self.partitions)} where an input has {wanted};"
-                f" run: kafka-topics.sh --alter --topic {self.name} --partitions {wanted}"
-            )
-        return self.unfit and f"{self.name}: {self.unfit}"
-
-    def __str__(self) -> str:
-        if self.partitions is not None:
-            found = _partitions(self.partitions)
-        elif self.role is Role.INPUT:
-            found = "does not exist"
-        elif self.wanted is None:
-            found = "missing; how many partitions it needs cannot be said"
-        else:
-            found = f"missing, to be made with {_partitions(self.wanted)}"
-        return f"{self.role.value:<13}{self.name}: {found}"
-
-
-def _partitions(count: int) -> str:
-    return f"{count} partition{'s' * (count != 1)}"
 
 
 async def describe(settings: Settings) -> list[TopicState]:
@@ -156,7 +47,7 @@ async def describe(settings: Settings) -> list[TopicState]:
     changelogs = _changelogs(settings)
     names += changelogs.values()
     async with _admin(settings) as admin:
-        counts = await partition_counts(admin, list(dict.fromkeys(names)))
+        counts = await _partition_counts(admin, list(dict.fromkeys(names)))
         present = [name for name in changelogs.values() if counts[name] is not None]
         unfit = await _unfit(settings, admin, present)
     states = _states(settings, outputs, counts)
@@ -184,6 +75,17 @@ async def topic_ids(settings: Settings, names: Iterable[str]) -> dict[str, str |
     return {name: found.get(name) for name in wanted}
 
 
+async def partition_counts(settings: Settings, names: Iterable[str]) -> dict[str, int | None]:
+    """How many partitions each topic has; None where there is no such topic.
+
+    Raises:
+        BrokerUnavailableError: no broker answers.
+        AccessDeniedError: the broker does not let this user see the topics.
+    """
+    async with _admin(settings) as admin:
+        return await _partition_counts(admin, list(names))
+
+
 async def identities(settings: Settings) -> dict[str, tuple[str | None, int | None]]:
     """Kafka's id of each input topic, and how many partitions it has; None where there is none.
 
@@ -193,7 +95,7 @@ async def identities(settings: Settings) -> dict[str, tuple[str | None, int | No
     """
     async with _admin(settings) as admin:
         ids = await ask_topic_ids(admin, settings.input.topics)
-        counts = await partition_counts(admin, settings.input.topics)
+        counts = await _partition_counts(admin, settings.input.topics)
     return {name: (ids.get(name), count) for name, count in counts.items()}
 
 
@@ -348,14 +250,9 @@ async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.close()
 
 
-async def partition_counts(
+async def _partition_counts(
     admin: AIOKafkaAdminClient, names: Sequence[str]
 ) -> dict[str, int | None]:
-    """How many partitions topics have; None where there is no such topic.
-
-    Raises:
-        KafkaError: no broker answers, or it refuses.
-    """
     # The admin client's own question would let the broker create what it is asked about.
     question = MetadataRequest(list(names), allow_auto_topic_creation=False)
     answer = (await admin._send_request(question)).to_object()  # noqa: SLF001  see above
@@ -401,7 +298,7 @@ async def _wait_until_seen(
     try:
         async with asyncio.timeout(seconds):
             # No broker tells when it has learned of a topic.
-            while None in (await partition_counts(admin, names)).values():  # noqa: ASYNC110
+            while None in (await _partition_counts(admin, names)).values():  # noqa: ASYNC110
                 await asyncio.sleep(_RETRY_S)
     except TimeoutError:
         raise TopicError(

@@ -91,7 +91,7 @@ class Broker:
         self._open.offset = offset
 
     def commit(self, epoch: int) -> None:
-        """End the open transaction; late requests of producers that are out of force are refused."""
+        """End the open transaction; a producer that is out of force is refused."""
         self._check(epoch)
         self._end(End.COMMITTED)
 

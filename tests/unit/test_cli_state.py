@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from stream_ewma.cli import main, state, tables
-from stream_ewma.kafka.admin import partition_of
+from stream_ewma.kafka.kept import partition_of
 
 
 class Printed(NamedTuple):
