@@ -5,7 +5,7 @@ from confluent_kafka.admin import NewPartitions
 
 from stream_ewma.errors import TopicError
 from stream_ewma.kafka import topics
-from stream_ewma.kafka.topics import Role
+from stream_ewma.kafka.topic_state import Role
 from stream_ewma.settings import Settings
 from tests.support.broker import RealBroker
 from tests.support.cluster import REQUEST_TIMEOUT_S, Cluster, Message
