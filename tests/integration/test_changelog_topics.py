@@ -104,8 +104,9 @@ async def test_another_number_of_partitions_is_explained(cluster: Cluster, which
     counts = (2, 3) if which == "input" else (3, 2)
     assert found == (
         f"{changelog}: has {counts[0]} partitions where its input has {counts[1]}: the input {what}"
-        " partitions, so keys may now be in another partition than their state; give the input its"
-        " former number again, or begin anew without the state: stream-ewma state reset, or another"
+        " partitions, so keys may now be in another partition than their state; to read the input"
+        " again from its beginning, write state.repartition: rebuild and run: stream-ewma topics"
+        " create; to begin anew without the state: stream-ewma state reset, or another"
         " application_id"
     )
 

@@ -1,5 +1,7 @@
 """State that outlives the process, and outputs that appear exactly once."""
 
+from confluent_kafka.admin import NewPartitions
+
 from tests.support.job import ALPHA, readings
 from tests.support.oracle import expected_outputs, parsed
 
@@ -36,3 +38,33 @@ def test_a_killed_member_leaves_neither_gap_nor_double(make_job):
     outputs = job.outputs(20_050)
 
     assert parsed(outputs) == expected(20_050)
+
+
+def test_an_input_that_gained_partitions_is_refused_or_read_again(make_job):
+    job = make_job()
+    job.produce(readings(100))
+    first = job.start()
+    job.outputs(100)
+    first.stop()
+    (grown,) = job.cluster.admin.create_partitions([NewPartitions(job.topic, 2)]).values()
+    grown.result(30)
+
+    refused = job.launch()
+    assert refused.wait_exit() == 73
+    assert "the input gained partitions" in refused.log
+
+    job.change("state", repartition="rebuild")
+    made = job.command("topics", "create")
+    assert made.count("grown, partitions: 2") == 3
+    second = job.start()
+    outputs = job.outputs(200)
+    second.stop()
+
+    assert "is read again from its beginning" in second.log
+    again = [each for each in outputs if each.partition == 0]
+    once = parsed(expected_outputs(readings(100), ALPHA))
+    assert parsed(again) == [*once, *once]
+    assert job.cluster.partitions(job.changelog) == 2
+    third = job.start()
+    third.stop()
+    assert "read again" not in third.log

@@ -1,12 +1,15 @@
 """One smoothing job on the real broker: its topics, its settings, its processes."""
 
+import subprocess
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from .cluster import Cluster, Message
-from .service import Service
+from .service import COMMAND, Service, clean_environment
 from .waiting import wait_until
 
 ALPHA = 0.2
@@ -37,7 +40,7 @@ class Job:
     ) -> None:
         self.cluster = cluster
         self._folder = folder
-        self._extra = settings or {}
+        self._extra = dict(settings or {})
         self.group = f"job-{uuid.uuid4().hex[:12]}"
         self.topic = cluster.create_topic(partitions=partitions, **(topic_config or {}))
         self.output = cluster.create_topic(
@@ -65,6 +68,25 @@ class Job:
             over = {} if section == "smoothing" else base.get(section, {})
             base[section] = {**over, **values}
         return base
+
+    def change(self, section: str, **values: object) -> None:
+        """Lay settings over those there are, for members started from now on."""
+        self._extra[section] = {**self._extra.get(section, {}), **values}
+
+    def command(self, *arguments: str) -> str:
+        """Run `stream-ewma` with the job's settings, insist that it went well; its output."""
+        file = self._folder / f"{self.group}-command.yaml"
+        file.write_text(yaml.safe_dump(self.settings, sort_keys=False))
+        done = subprocess.run(
+            [str(COMMAND), *arguments, "--config", str(file)],
+            env=clean_environment(),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def launch(self) -> Service:
         """Start a member of the job's group without waiting for it."""
