@@ -55,8 +55,14 @@ def warm_up(config: TaskConfig) -> None:
     task = PartitionTask("warm-up", 0, 0, config, (0, 0))
     # So far on that keys without a reading are looked for and released, though there are none.
     far = split_runs((1 << 40).to_bytes(8, "big") + data[8:])
-    for batch in (*task.process(split_runs(data)).batches, *task.process(far).batches):
+    for batch in task.process(split_runs(data)).batches:
         batch.encoded.to_bytes(-1, -1, -1, False)
+    if config.durable:
+        kept = b"".join(batch.to_bytes(-1, -1, -1, False) for batch in task.cut().batches)
+        restored = PartitionTask("warm-up", 0, 0, config, (0, 0))
+        restored.restore(split_runs(kept))
+        restored.restored()
+    task.process(far)
 
 
 async def warm(config: TaskConfig) -> None:
@@ -101,7 +107,7 @@ def main() -> None:
     """Compile the kernels of all formats, both clocks and every mode into the cache."""
     rules = KeyRules(Factor(alpha=0.1), [Rule("k", Factor(half_life=1000))])
     for read, write in product(get_args(InputFormat), get_args(OutputFormat)):
-        warm_up(TaskConfig(decoder(read, ReadingOptions()), encoder(write), rules))
+        warm_up(TaskConfig(decoder(read, ReadingOptions()), encoder(write), rules, durable=True))
     json = decoder("json", ReadingOptions()), encoder("json", WritingOptions(shape="enrich"))
     outputs = (Output("ewma", Quantity.EWMA), Output("std", Quantity.STD))
     warm_up(TaskConfig(*json, rules, Mode(stale=True), outputs, stale_after_ms=1, enriches=True))
