@@ -17,8 +17,8 @@ from tests.simulation.member import Member
 from tests.support.batches import NOW_MS, Published, Record
 from tests.support.streams import NAMES, config_named
 
-SCHEDULES = 60
-MOST_TURNS = 400
+SCHEDULES = 25
+MOST_TURNS = 60
 
 
 def settings(guarantee: str) -> Settings:
