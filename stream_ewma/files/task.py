@@ -5,7 +5,7 @@ those of the service but for what a file has not: the cluster, record timestamps
 """
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -142,7 +142,8 @@ class FileTask:
     """
 
     def __init__(self, name: str, settings: Settings) -> None:
-        self.config: TaskConfig = task_config(settings)
+        # Nothing is kept: the changes need not be noted.
+        self.config: TaskConfig = replace(task_config(settings), durable=False)
         series = "stdin" if name == "-" else Path(name).name.partition(".")[0] or name
         seed = (secrets.randbits(64), secrets.randbits(64))
         self._smoother = Smoother(self.config, seed, series.encode())

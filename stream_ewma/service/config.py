@@ -43,6 +43,7 @@ def task_config(settings: Settings) -> TaskConfig:
         sessions=None if smoothing.reset_daily is None else DailySessions(*smoothing.reset_daily),
         stale_after_ms=smoothing.stale_after,
         durable=settings.state.durable,
+        ttl_ms=settings.state.ttl,
         max_keys=settings.state.max_keys,
         max_key_bytes=read.max_key_bytes,
         max_future_skew_ms=read.max_future_skew,
