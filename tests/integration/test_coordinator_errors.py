@@ -25,8 +25,7 @@ COORDINATOR_LOAD_IN_PROGRESS, NOT_COORDINATOR, COORDINATOR_NOT_AVAILABLE = 14, 1
     ],
 )
 def test_a_passing_error_neither_rewinds_nor_skips(make_job, own_broker, start, code):
-    settings = {"input": {"start": start}}
-    job = make_job(settings=settings)
+    job = make_job(settings={"input": {"start": start}})
     first = job.start()
     job.produce(readings(50))
     job.outputs(50)
@@ -37,7 +36,7 @@ def test_a_passing_error_neither_rewinds_nor_skips(make_job, own_broker, start, 
     def refuse_the_first_three(version, body):
         return offset_fetch_refused(version, code) if next(asked) < 3 else body
 
-    settings["kafka"] = {"bootstrap_servers": own_broker.proxied_bootstrap}
+    job.change("kafka", bootstrap_servers=own_broker.proxied_bootstrap)
     with Proxy(
         own_broker.proxied_bootstrap, own_broker.behind_proxy, OFFSET_FETCH, refuse_the_first_three
     ):
