@@ -65,7 +65,9 @@ async def _serve(settings: Settings) -> None:
             os._exit(_EXIT_INTERRUPTED)
         _log.info("stopping: finishing, delivering and committing")
         stop.set()
-        _end_at_last(settings.delivery.shutdown_timeout / 1000 + _LAST_GRACE_S)
+        seconds = settings.delivery.shutdown_timeout / 1000 + _LAST_GRACE_S
+        line = f"the end took longer than {seconds:.0f} s: what was not committed is read again"
+        _end_at_last(seconds, DrainError.exit_code, line)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
@@ -81,14 +83,17 @@ async def _serve(settings: Settings) -> None:
         await run_service(settings, stop=stop, on_ready=on_ready)
     except DrainError as error:
         _exit_now(error.exit_code, str(error))
+    except StreamEwmaError as error:
+        # A client's task that does not end must not keep a failed process.
+        _end_at_last(_LAST_GRACE_S, error.exit_code, str(error))
+        raise
     finally:
         guard.stop()
 
 
-def _end_at_last(seconds: float) -> None:
+def _end_at_last(seconds: float, exit_code: int, line: str) -> None:
     """End the process after so long, whatever still holds it up."""
-    line = f"the end took longer than {seconds:.0f} s: what was not committed is read again"
-    timer = threading.Timer(seconds, _exit_now, (DrainError.exit_code, line))
+    timer = threading.Timer(seconds, _exit_now, (exit_code, line))
     timer.daemon = True
     timer.start()
 

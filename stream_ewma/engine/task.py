@@ -169,6 +169,12 @@ class PartitionTask:
         """Whether any output of each record is refused (n,)."""
         return np.isin(records.offset, [offset for offset, _ in self.refused_outputs])
 
+    def pass_over(self, position: int) -> None:
+        """Go on at `position`: what stands before it are no records, but it counts as passed."""
+        nothing = decode([], self.position).records
+        self._smoother.smooth(nothing, self.position, position)
+        self.position = position
+
     def cut(self) -> Cut:
         """The changelog's records of all that has changed since the last cut.
 

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from aiokafka.errors import UnknownError
+from aiokafka.errors import KafkaError, UnknownError
 
 from stream_ewma.engine.outgoing import Destination, OutgoingBatch
 from stream_ewma.engine.step import Cut
@@ -137,6 +137,8 @@ class Committer:
     async def _forward(self, item: OutgoingBatch | Cut) -> None:
         if isinstance(item, Cut) and self._outputs is not None:
             await self._outputs.wait_delivered(item.next_offset)
+            if self._outputs.delivered_offset < item.next_offset:
+                raise KafkaError("the outputs that the commit covers were not delivered")
         try:
             async with asyncio.timeout(self._deadline_s):
                 if isinstance(item, Cut):

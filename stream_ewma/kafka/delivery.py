@@ -113,13 +113,13 @@ class Delivery:
 
     async def wait_for_room(self) -> None:
         """Return as soon as `has_room`."""
-        while not self.has_room:
+        while not self.has_room and not self._ended:
             self._progress.clear()
             await self._progress.wait()
 
     async def wait_delivered(self, offset: int) -> None:
-        """Return as soon as `delivered_offset` has reached `offset`."""
-        while self.delivered_offset < offset:
+        """Return as soon as `delivered_offset` has reached `offset`, or never will."""
+        while self.delivered_offset < offset and not self._ended:
             self._progress.clear()
             await self._progress.wait()
 

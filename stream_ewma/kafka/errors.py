@@ -102,7 +102,7 @@ def explain(
             f"{where}: authentication failed for user {settings.kafka.sasl_username!r} "
             f"({_text(error)}): check kafka.sasl_mechanism, sasl_username and sasl_password"
         )
-    return _other(error, where, settings)
+    return _other(error, where)
 
 
 def is_passing(error: BaseException) -> bool:
@@ -112,7 +112,7 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, KafkaError) and bool(error.retriable)
 
 
-def _other(error: BaseException, where: str, settings: Settings) -> StreamEwmaError:
+def _other(error: BaseException, where: str) -> StreamEwmaError:
     if isinstance(error, kafka.UnknownTopicOrPartitionError | kafka.InvalidTopicError):
         return TopicError(
             f"{where}: {_text(error)}: create the topics with `stream-ewma topics create`"
@@ -120,8 +120,8 @@ def _other(error: BaseException, where: str, settings: Settings) -> StreamEwmaEr
     if isinstance(error, kafka.OffsetOutOfRangeError):
         return FatalError(
             f"the position is outside of what the topic still holds ({_text(error)}): retention "
-            "has overtaken the service, or the topic was created anew; set the group's offsets "
-            f"with kafka-consumer-groups.sh --group {settings.application_id} --reset-offsets"
+            "has overtaken the service, or the topic was created anew; start the service again: "
+            "it says what can be done"
         )
     if isinstance(error, socket.gaierror):
         return BrokerUnavailableError(

@@ -21,6 +21,8 @@ from stream_ewma.records.fetched import BatchRun
 from stream_ewma.records.writer import EncodedBatch
 from stream_ewma.settings import Settings
 
+_MOST_PATIENCE_MS = 900_000  # the brokers' transaction.max.timeout.ms, as it comes
+
 _Kind = TypeVar("_Kind", StoredReader, LiveKeys)
 
 OnRead = Callable[[int], None]
@@ -168,7 +170,12 @@ class PartitionWriter:
         self._settings = settings
         self._partition = partition
         self._changelog = settings.changelog_topic(partition.topic)
-        self._producer = TransactionalProducer(settings, f"{settings.application_id}-{partition}")
+        # All rows of a partition are one transaction, which may take its time.
+        patient = settings.delivery.model_copy(update={"transaction_timeout": _MOST_PATIENCE_MS})
+        self._producer = TransactionalProducer(
+            settings.model_copy(update={"delivery": patient}),
+            f"{settings.application_id}-{partition}",
+        )
 
     async def start(self) -> None:
         """Fence, and begin.

@@ -4,14 +4,18 @@ The batch is sent in halves of halves in transactions that are always aborted. A
 sequence numbers of its producer, hence a fresh one for each.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from aiokafka.errors import KafkaError, UnknownError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownError
 
 from stream_ewma.engine.outgoing import Destination, OutgoingBatch
 from stream_ewma.kafka.errors import REFUSALS
 from stream_ewma.kafka.transactions import TransactionalProducer
+
+_ANSWER_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ async def examine(
     topics: Mapping[Destination, str],
     partition: int,
     batch: OutgoingBatch,
+    is_ours: Callable[[], bool],
 ) -> Refusal:
     """Find out what of a refused batch the broker refuses.
 
@@ -40,6 +45,7 @@ async def examine(
         topics: where batches go.
         partition: the partition's number.
         batch: what was refused.
+        is_ours: whether the partition is still ours: each producer fences whoever else has it.
 
     Raises:
         KafkaError: the broker has another complaint.
@@ -47,7 +53,7 @@ async def examine(
     refused: list[OutgoingBatch] = []
     taken: list[int] = []
     todo = [(batch, 0)]
-    while todo:
+    while todo and is_ours():
         producer = make_producer()
         try:
             await producer.start()
@@ -55,10 +61,14 @@ async def examine(
             while todo:
                 piece, halvings = todo[-1]
                 topic = topics[piece.destination]
-                await (await producer.send(piece.encoded, topic, partition))
+                sent = await producer.send(piece.encoded, topic, partition)
+                async with asyncio.timeout(_ANSWER_S):
+                    await sent
                 taken.append(halvings)
                 todo.pop()
             await producer.abort()
+        except TimeoutError as error:
+            raise KafkaTimeoutError("no answer to a piece of a refused batch") from error
         except KafkaError as error:
             if not (isinstance(error, REFUSALS) or type(error) is UnknownError):
                 raise

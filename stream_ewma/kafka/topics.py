@@ -87,15 +87,16 @@ async def partition_counts(settings: Settings, names: Iterable[str]) -> dict[str
 
 
 async def identities(settings: Settings) -> dict[str, tuple[str | None, int | None]]:
-    """Kafka's id of each input topic, and how many partitions it has; None where there is none.
+    """Kafka's id of each input and changelog, and its number of partitions; None: not known.
 
     Raises:
         BrokerUnavailableError: no broker answers.
         AccessDeniedError: the broker does not let this user see the topics.
     """
     async with _admin(settings) as admin:
-        ids = await ask_topic_ids(admin, settings.input.topics)
-        counts = await _partition_counts(admin, settings.input.topics)
+        names = [*settings.input.topics, *_changelogs(settings).values()]
+        ids = await ask_topic_ids(admin, names)
+        counts = await _partition_counts(admin, names)
     return {name: (ids.get(name), count) for name, count in counts.items()}
 
 

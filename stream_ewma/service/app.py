@@ -48,7 +48,8 @@ async def run_service(
     await worker.run(stop)
     counted = worker.counters
     _log.info(
-        "stopped: %d records read, %d smoothed, %d rejected%s, %d left out%s%s",
+        "stopped: %d records read, %d smoothed, %d rejected%s, %d left out%s%s; %d commits, "
+        "%d rows of state written, %d keys restored, %d recoveries, %d records lost to retention",
         counted.consumed,
         counted.emitted,
         counted.rejected.total(),
@@ -56,6 +57,11 @@ async def run_service(
         counted.skipped.total(),
         _causes(counted.skipped, " (%s)"),
         _causes(counted.noted, "; of them %s"),
+        counted.commits,
+        counted.rows,
+        counted.restored,
+        counted.recoveries,
+        counted.lost,
     )
 
 

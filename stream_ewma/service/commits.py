@@ -52,6 +52,7 @@ class Commits:
         self._moment: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._cutting = asyncio.Lock()
+        self._is_sound = True
 
     @property
     def is_cutting(self) -> bool:
@@ -84,7 +85,11 @@ class Commits:
         async with self._cutting:
             if self._task.position == self._cut_position:
                 return
+            if not self._is_sound:
+                return  # a cut that was broken off has forgotten what had changed
+            self._is_sound = False
             cut = await self._loop.run_in_executor(self._threads, self._task.cut)
+            self._is_sound = True
             self._cut_position = cut.next_offset
             self._last_cut = self._loop.time()
             self._records = 0

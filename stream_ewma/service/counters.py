@@ -20,6 +20,8 @@ class Counters:
         rows: rows of state written by them.
         restored: keys whose state was read back.
         rebalances: assignments received.
+        odd_starts: partitions taken over with a warning.
+        lost: records that retention removed unread (`input.on_gap: accept`).
         recoveries: times a partition was given up after a failure and taken over anew.
         resends: times a producer was replaced after a failed batch.
     """
@@ -33,6 +35,8 @@ class Counters:
     rows: int = 0
     restored: int = 0
     rebalances: int = 0
+    odd_starts: int = 0
+    lost: int = 0
     recoveries: int = 0
     resends: int = 0
 

@@ -38,6 +38,7 @@ _log = logging.getLogger(__name__)
 
 _MOST_AT_ONCE = 16
 _MOST_READERS = 4
+_PROGRESS_S = 5.0
 _UNKNOWN = TopicIdentity(None, None)
 
 
@@ -226,10 +227,14 @@ class Opening:
         loop = asyncio.get_running_loop()
         changelog = self.settings.changelog_topic(partition.topic)
         rows = 0
+        told = loop.time()
 
         async def take(runs: list[BatchRun]) -> None:
-            nonlocal rows
+            nonlocal rows, told
             rows += await loop.run_in_executor(self.threads, absorb, runs)
+            if loop.time() - told >= _PROGRESS_S:
+                told = loop.time()
+                _log.info("%s: reading the state back: %d rows so far", partition, rows)
 
         async with self._reading:
             reader = await self._reader()
@@ -251,7 +256,11 @@ class Opening:
         if self._readers:
             return self._readers.pop()
         reader = self.parts.reader(self.settings)
-        await reader.start()
+        try:
+            await reader.start()
+        except BaseException:
+            await reader.stop()
+            raise
         return reader
 
     async def _known(self, partition: Partition, marker: Marker | None) -> Known:
@@ -270,9 +279,13 @@ class Opening:
     ) -> Opened:
         if start.warning:
             _log.warning("%s: %s", partition, start.warning)
+            self.counters.odd_starts += 1
+            self.counters.lost += start.lost
         if start.position is None:
             task.position = await first_start(self.consumer, self.settings, partition, known)
         else:
             task.position = start.position
-        kept = None if known.marker is None else known.marker.next_offset
+        # Where the group's offset is another one, the first commit mends it.
+        is_kept = known.marker is not None and known.committed == task.position
+        kept = task.position if is_kept else None
         return Opened(task, producer, kept, known.committed)

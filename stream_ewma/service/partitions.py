@@ -93,12 +93,19 @@ class Partitions:
         self._refused: dict[Partition, frozenset[Origin]] = {}
         self._batch_bytes: dict[Partition, int] = {}
         self._troubles: Counter[Partition] = Counter()
+        self._recovering: set[Partition] = set()
         self.pipelines: dict[Partition, Pipeline] = {}
 
     @property
     def is_opening(self) -> bool:
         """Whether partitions are being taken over."""
         return bool(self._on_the_way)
+
+    @property
+    def forgotten(self) -> frozenset[Partition]:
+        """Partitions of this member that nobody works on, or is about to."""
+        busy = self.pipelines.keys() | self._on_the_way.keys() | self._recovering
+        return self._assigned - busy
 
     # -- the group ----------------------------------------------------------------------------
 
@@ -112,13 +119,15 @@ class Partitions:
         }
         if not halts:
             return
-        _, late = await asyncio.wait(halts, timeout=_REVOKE_S)
+        ended, late = await asyncio.wait(halts, timeout=_REVOKE_S)
         for halt in late:
             halt.cancel()
-        if late and self._settings.state.durable:
-            names = ", ".join(sorted(str(halts[halt]) for halt in late))
+        failed = late | {halt for halt in ended if halt.exception() is not None}
+        if failed and self._settings.state.durable:
+            names = ", ".join(sorted(str(halts[halt]) for halt in failed))
             _log.warning("%s: not committed within %.0f s, and given up", names, _REVOKE_S)
-            await asyncio.gather(*(self._drop(halts[halt]) for halt in late))
+            for halt in failed:  # the group does not wait: whoever comes next fences
+                self._hooks.spawn(self._drop(halts[halt]), f"dropping {halts[halt]}")
 
     def assigned(self, partitions: frozenset[Partition]) -> None:
         """The group has given this member these partitions, and no others."""
@@ -133,10 +142,11 @@ class Partitions:
         async with self._taking_over:
             if assignment != self._assignment:
                 return
-            for gone in self._on_the_way.keys() - self._assigned:
-                await self._give_up(gone)
-            await asyncio.gather(*map(self._drop, self.pipelines.keys() - self._assigned))
-            for pipeline in self.pipelines.values():
+            await asyncio.gather(
+                *map(self._give_up, self._on_the_way.keys() - self._assigned),
+                *map(self._drop, self.pipelines.keys() - self._assigned),
+            )
+            for pipeline in list(self.pipelines.values()):
                 await pipeline.settle()
             if not self._settings.state.durable:
                 await self._drop_overtaken()
@@ -180,7 +190,8 @@ class Partitions:
         try:
             opened = await self._opened(partition)
         finally:
-            self._on_the_way.pop(partition, None)
+            if self._on_the_way.get(partition) is asyncio.current_task():
+                del self._on_the_way[partition]
         self._work_on(partition, opened)
         self._begin(partition)
         self._tell_ready()
@@ -204,7 +215,9 @@ class Partitions:
 
     def _work_on(self, partition: Partition, opened: Opened) -> None:
         task = opened.task
-        task.refused_outputs = self._refused.get(partition, frozenset())
+        known = self._refused.get(partition, frozenset())
+        still_ahead = frozenset(origin for origin in known if origin[0] >= task.position)
+        self._refused[partition] = task.refused_outputs = still_ahead
         task.max_batch_bytes = self._batch_bytes.get(partition, task.max_batch_bytes)
         pipeline = Pipeline(
             self._settings,
@@ -235,22 +248,31 @@ class Partitions:
 
     async def _give_up(self, partition: Partition) -> None:
         """Stop opening a partition."""
-        task = self._on_the_way.pop(partition)
-        task.cancel()
-        await asyncio.wait({task})
+        task = self._on_the_way.pop(partition, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
 
     async def _drop(self, partition: Partition) -> None:
         """Forget a partition, and what of it is not committed."""
-        pipeline = self.pipelines.pop(partition)
-        for task in self._tasks.pop(partition):
+        pipeline = self.pipelines.pop(partition, None)
+        for task in self._tasks.pop(partition, ()):
             task.cancel()
-        await pipeline.stop()
+        if pipeline is not None:
+            await pipeline.stop()
 
     async def finish(self) -> None:
-        """Process and deliver what was taken, and commit it where state is kept."""
+        """Process and deliver what was taken, and commit it where state is kept.
+
+        Raises:
+            DrainError: some of it could not be committed.
+        """
         self._assignment += 1
         await asyncio.gather(*map(self._give_up, list(self._on_the_way)))
-        await asyncio.gather(*(pipeline.halt() for pipeline in self.pipelines.values()))
+        halts = [pipeline.halt() for pipeline in self.pipelines.values()]
+        for outcome in await asyncio.gather(*halts, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     async def stop(self) -> None:
         """Disconnect everything."""
@@ -284,6 +306,7 @@ class Partitions:
         if self.pipelines.get(partition) is not pipeline:
             return
         self._consumer.park(partition)
+        self._recovering.add(partition)
         await self._drop(partition)
         self._counters.recoveries += 1
         if pipeline.has_committed:
@@ -294,7 +317,10 @@ class Partitions:
         if isinstance(error, RefusedError):
             await self._note_refused(partition, error.batch)
         elif isinstance(error, FencedError):
-            _log.warning("%s: fenced: another member has taken it over", partition)
+            _log.warning(
+                "%s: fenced: another member has taken it over, or a transaction took too long",
+                partition,
+            )
             if self._troubles[partition] == _MOST_TROUBLES:
                 raise self._two_services(partition)
             # A member that slept too long learns from the group that it has lost the partition.
@@ -302,7 +328,9 @@ class Partitions:
         else:
             _log.warning("%s: not committed (%s): going back to the last commit", partition, error)
             await asyncio.sleep(_RETRY_S)
-        if assignment == self._assignment:
+        self._recovering.discard(partition)
+        is_here = partition in self.pipelines or partition in self._on_the_way
+        if assignment == self._assignment and partition in self._assigned and not is_here:
             self._open(partition)
 
     async def _note_refused(self, partition: Partition, batch: OutgoingBatch) -> None:
@@ -313,7 +341,11 @@ class Partitions:
         }
         try:
             refusal = await examine(
-                lambda: self._opening.producer(partition), topics, partition.number, batch
+                lambda: self._opening.producer(partition),
+                topics,
+                partition.number,
+                batch,
+                lambda: partition in self._assigned,
             )
         except KafkaError as error:
             if is_passing(error) or isinstance(error, FencedError):
@@ -350,5 +382,6 @@ class Partitions:
     def _two_services(self, partition: Partition) -> StreamEwmaError:
         return FatalError(
             f"{partition}: fenced again and again: another service uses application_id "
-            f"{self._settings.application_id}, too; give each its own"
+            f"{self._settings.application_id}, too (give each its own), or transactions take "
+            "longer than delivery.transaction_timeout (raise it)"
         )

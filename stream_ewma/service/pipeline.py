@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from stream_ewma.engine.outgoing import OutgoingBatch
 from stream_ewma.engine.step import Cut, Step
 from stream_ewma.engine.task import PartitionTask
-from stream_ewma.errors import FatalError
+from stream_ewma.errors import DrainError, FatalError
 from stream_ewma.kafka.committer import Committer
 from stream_ewma.kafka.delivery import Delivery
 from stream_ewma.kafka.partition import Partition
@@ -77,6 +77,7 @@ class Pipeline:
         self._idle = asyncio.Event()
         self._idle.set()
         self._active = False
+        self._is_sound = True
         self._has_committed = False
         self.delivery: Delivery | None = None
         self.committer: Committer | None = None
@@ -146,12 +147,12 @@ class Pipeline:
     def pass_over(self, position: int) -> None:
         """Go on at `position`: nothing that is to be smoothed stands before it.
 
-        Behind a transactional producer the log ends with a marker. Without passing it the lag
-        would never be 0, and once retention has emptied the topic, the committed offset would
+        Behind a transactional producer the log ends with a control batch. Without passing it the
+        lag would never be 0, and once retention has emptied the topic, the committed offset would
         seem to be lost.
         """
         if self.at_rest and position > self._task.position:
-            self._task.position = position
+            self._task.pass_over(position)
             self._publish([], position)
             self._arrived.set()
 
@@ -159,11 +160,18 @@ class Pipeline:
         """Take no more, finish the step at work, and return when all is delivered, and committed.
 
         Without state that is kept, the caller has to commit.
+
+        Raises:
+            DrainError: what was to be committed was not.
         """
         await self.settle()
+        if not self._is_sound:
+            return  # what a step has done by half must not be kept
         if self._commits is not None and self.committer is not None:
             await self._commits.cut()
             await self.committer.drain()
+            if self.committer.committed_offset != self.position:
+                raise DrainError(f"{self.partition}: the last commit failed")
         elif self.delivery is not None:
             await self.delivery.drain()
 
@@ -196,6 +204,7 @@ class Pipeline:
 
     async def stop(self) -> None:
         """Disconnect; what is neither delivered nor committed is given up."""
+        self._is_sound = False  # a step at work goes on on its thread, whoever waits for it
         if self._commits is not None:
             self._commits.stop()
         for way in (self.committer, self.delivery):
@@ -228,7 +237,9 @@ class Pipeline:
         self._idle.clear()
         try:
             loop = asyncio.get_running_loop()
+            self._is_sound = False
             step = await loop.run_in_executor(self._threads, self._task.process, runs)
+            self._is_sound = True
             self._finish(step, runs)
         finally:
             self._idle.set()

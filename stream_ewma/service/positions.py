@@ -49,11 +49,13 @@ class Start:
         position: offset of the first record to read; None: nothing was ever read, `input.start`
             decides.
         warning: what is odd about it, or nothing.
+        lost: records that retention removed unread.
         is_rebuild: the kept state is void, and the topic is to be read from `position`.
     """
 
     position: int | None
     warning: str = ""
+    lost: int = 0
     is_rebuild: bool = False
 
 
@@ -73,13 +75,14 @@ def start_with_state(partition: Partition, known: Known, settings: Settings) -> 
             raise StateError(
                 f"{partition}: the topic has {now} partitions, and had {before} when its state was "
                 "kept: keys may have moved to other partitions, where they would begin anew "
-                "without a word; to read the topic again from its beginning: "
-                "--state.repartition rebuild"
+                "without a word; to read the topic again from its beginning, moved keys beginning "
+                "anew with their first reading there: --state.repartition rebuild"
             )
         return Start(
             known.first,
             f"the topic has {now} partitions, and had {before}: it is read again from its "
-            "beginning, and everything is published again",
+            "beginning, everything is published again, and keys that have moved begin anew where "
+            "they are now",
             is_rebuild=True,
         )
     position = marker.next_offset
@@ -166,7 +169,8 @@ def _behind_a_gap(partition: Partition, wanted: int, first: int, settings: Setti
             f"retention removed {first - wanted} records unread; to go on without them: "
             "--input.on_gap accept"
         )
-    return Start(first, f"retention removed {first - wanted} records unread")
+    lost = first - wanted
+    return Start(first, f"retention removed {lost} records unread", lost)
 
 
 def _reset(partition: Partition) -> str:

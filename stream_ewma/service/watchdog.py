@@ -62,6 +62,7 @@ class Watchdog:
     identities: Mapping[str, TopicIdentity]
     _watched: dict[Partition, _Watched] = field(default_factory=dict)
     _hung_before: set[Partition] = field(default_factory=set)
+    _forgotten_rounds: int = 0
 
     async def run(self) -> None:
         """Look every second, for ever; cancel it to end.
@@ -83,6 +84,7 @@ class Watchdog:
                 await self._check_topics()
             for watched in list(self._watched.values()):
                 self._look(watched)
+            self._look_for_forgotten()
 
     def _update(self) -> None:
         """Watch the pipelines that are there now."""
@@ -101,8 +103,8 @@ class Watchdog:
 
     def _look(self, watched: _Watched) -> None:
         pipeline = watched.pipeline
-        position, committed = pipeline.position, watched.committed
-        if committed in (None, position) and watched.end <= position:
+        position = pipeline.position
+        if position == watched.committed and watched.end <= position:
             watched.idle_rounds = 0
             return
         watched.idle_rounds += 1
@@ -119,6 +121,13 @@ class Watchdog:
         _log.warning("%s: taking the partition up anew", error)
         self.partitions.recover(pipeline, error)
 
+    def _look_for_forgotten(self) -> None:
+        forgotten = self.partitions.forgotten
+        self._forgotten_rounds = self._forgotten_rounds + 1 if forgotten else 0
+        if self._forgotten_rounds >= MOST_IDLE_ROUNDS:
+            names = ", ".join(map(str, sorted(forgotten)))
+            raise FatalError(f"{names}: assigned, but not taken over for {MOST_IDLE_ROUNDS} s")
+
     async def _ask_ends(self) -> None:
         """Where the topics end: a client that fetches nothing knows of no lag either."""
         try:
@@ -131,11 +140,12 @@ class Watchdog:
                 self._watched[partition].end = end
 
     async def _check_topics(self) -> None:
-        """An input topic that is another one now, or has more partitions, must not go on."""
+        """A topic that is another one now, or an input with more partitions, must not go on."""
         if not self.identities:
             return
         try:
-            now = await topics.identities(self.settings)
+            async with asyncio.timeout(self.settings.kafka.request_timeout_ms / 1000):
+                now = await topics.identities(self.settings)
         except Exception:  # noqa: BLE001  no answer is no news; the next round asks again
             return
         for name, before in self.identities.items():
@@ -147,7 +157,10 @@ class Watchdog:
                     "word; restart the service to see what can be done"
                 )
             if None not in (topic_id, before.topic_id) and topic_id != before.topic_id:
-                raise StateError(f"{name}: the topic was deleted and created anew")
+                raise StateError(
+                    f"{name}: the topic was deleted and created anew; start the service again: it "
+                    "says what can be done"
+                )
 
 
 class LoopGuard:

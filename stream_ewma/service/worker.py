@@ -158,7 +158,7 @@ class Worker:
             # buffered, while pausing them would throw it away. A busy one soon has room again.
             wait_ms = _POLL_MS if len(ready) == len(assigned) else _POLL_SOME_MS
             silent = set(ready) - self._feed(await self._consumer.poll(ready, wait_ms))
-            await self._pass_markers(silent)
+            await self._pass_control_batches(silent)
 
     def _feed(self, answer: dict[Partition, list[BatchRun]]) -> AbstractSet[Partition]:
         """Hand the runs over and keep none: while waiting for more, they would stay in memory."""
@@ -167,8 +167,8 @@ class Worker:
                 self._pipelines[partition].feed(runs)
         return set(answer)
 
-    async def _pass_markers(self, silent: AbstractSet[Partition]) -> None:
-        """Follow aiokafka's position past what is not for us: markers, aborted transactions."""
+    async def _pass_control_batches(self, silent: AbstractSet[Partition]) -> None:
+        """Follow aiokafka's position past what is not for us, aborted transactions included."""
         for partition in silent:
             pipeline = self._pipelines.get(partition)
             if pipeline is None or not pipeline.at_rest:
@@ -210,14 +210,25 @@ class Worker:
         return self._partitions.pipelines
 
     async def _revoked(self) -> None:
+        try:
+            await self._give_back()
+        except Exception as error:  # aiokafka would only log it
+            self._fail(error)
+            raise
+
+    async def _give_back(self) -> None:
         await self._partitions.revoked()
         if not self._settings.state.durable:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._commit_rest(), _REVOKE_S)
 
     def _assigned(self, partitions: frozenset[Partition]) -> None:
-        self._standbys.assigned(self._consumer.standby_partitions, partitions)
-        self._partitions.assigned(partitions)
+        try:
+            self._standbys.assigned(self._consumer.standby_partitions, partitions)
+            self._partitions.assigned(partitions)
+        except Exception as error:  # aiokafka would only log it
+            self._fail(error)
+            raise
 
     def _ready(self) -> None:
         if self._on_ready is not None:

@@ -10,7 +10,7 @@ import pytest
 from stream_ewma.engine.dead_letters import Reason
 from stream_ewma.engine.outgoing import OutgoingBatch
 from stream_ewma.engine.step import Step
-from stream_ewma.errors import FatalError
+from stream_ewma.errors import DrainError, FatalError
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.records.reader import Unreadable
@@ -37,6 +37,9 @@ class Engine:
         self.position = self._covers.pop(0) if self._covers else runs[-1].next_offset
         bad = Unreadable(self.position, "damaged") if self._unreadable else None
         return Step([], self.position, 0, 0, {Reason.DECODE: 1}, {}, {}, bad, None)
+
+    def pass_over(self, position: int) -> None:
+        self.position = position
 
     def refused(self, batch: OutgoingBatch) -> list[OutgoingBatch]:
         return [batch]
@@ -190,3 +193,70 @@ def _one_record() -> OutgoingBatch:
         records, [Reason.DECODE], "readings", 0, max_batch_bytes=1000, compression=Compression.NONE
     ).batches()
     return batch
+
+
+class Ledger:
+    """Stands in for commits and committer: notes what it is asked to keep."""
+
+    has_room = True
+    is_cutting = False
+    committed_offset = 0
+
+    def __init__(self) -> None:
+        self.cuts = 0
+
+    async def cut(self) -> None:
+        self.cuts += 1
+
+    async def cut_if_due(self) -> None: ...
+
+    async def drain(self) -> None: ...
+
+    async def wait_for_room(self) -> None: ...
+
+    def add(self, records: int) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class Broken(Engine):
+    """Fails in the middle of a step."""
+
+    def process(self, runs: Sequence[BatchRun]) -> Step:
+        super().process(runs)
+        raise ValueError("half way")
+
+
+def kept_in(ledger: Ledger, engine: Engine) -> Pipeline:
+    subject = pipeline(engine)
+    subject._commits = subject.committer = ledger  # type: ignore[assignment]
+    return subject
+
+
+async def test_what_a_step_has_done_by_half_is_not_kept() -> None:
+    ledger = Ledger()
+    subject = kept_in(ledger, Broken())
+    subject.begin()
+    work = asyncio.create_task(subject.run())
+    subject.feed([run(0)])
+    await asyncio.wait({work})
+    assert isinstance(work.exception(), ValueError)
+
+    await subject.halt()
+
+    assert ledger.cuts == 0
+
+
+async def test_a_halt_whose_commit_failed_says_so() -> None:
+    ledger = Ledger()
+    engine = Engine()
+    subject = kept_in(ledger, engine)
+    async with running(subject):
+        subject.feed([run(0)])
+        await until(lambda: subject.at_rest and engine.position == 2)
+        with pytest.raises(DrainError, match="readings-0: the last commit failed"):
+            await subject.halt()
+
+    assert ledger.cuts == 1
+    ledger.committed_offset = 2
+    await subject.halt()

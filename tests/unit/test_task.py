@@ -363,3 +363,19 @@ def test_memory_is_told() -> None:
 
     assert partition.keys_count == 1
     assert partition.state_bytes > 0
+
+
+def test_a_sweep_that_stands_where_no_record_does_is_not_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stream_ewma.engine.upkeep._SWEEP_EVERY", 5)
+    passing, reading = task(), task()
+    for each in (passing, reading):
+        each.process(runs_of([Record(b"a", b"1"), Record(b"a", None), Record(b"b", b"2")]))
+        assert each.keys_count == 2
+
+    passing.pass_over(7)
+    reading.process(runs_of([Record(b"b", b"3")], 6))
+
+    assert passing.position == reading.position == 7
+    assert passing.keys_count == reading.keys_count == 1

@@ -34,6 +34,7 @@ class Scene:
         self.consumer = SimpleNamespace(has_died=False, bounds=self._bounds)
         self.recovered: list[BaseException] = []
         self.pipelines = {PARTITION: self.pipeline}
+        self.forgotten: set[Partition] = set()
         self.topics: dict[str, tuple[str | None, int | None]] = {"readings": ("id", 4)}
         self._rounds = 0
         monkeypatch.setattr(module.asyncio, "sleep", self._sleep)
@@ -44,7 +45,9 @@ class Scene:
         self.subject = Watchdog(
             settings,
             self.consumer,  # type: ignore[arg-type]
-            SimpleNamespace(pipelines=self.pipelines, recover=self._recover),  # type: ignore[arg-type]
+            SimpleNamespace(
+                pipelines=self.pipelines, recover=self._recover, forgotten=self.forgotten
+            ),  # type: ignore[arg-type]
             {"readings": TopicIdentity("id", 4)},
         )
 
@@ -138,6 +141,23 @@ async def test_a_new_pipeline_has_time_of_its_own(scene: Scene) -> None:
     scene.pipelines[PARTITION] = scene.pipeline
     await scene.rounds(MOST_IDLE_ROUNDS - 1)
     assert scene.recovered == []
+
+
+async def test_an_assigned_partition_that_nobody_takes_over_ends_the_service(scene: Scene) -> None:
+    scene.forgotten.add(PARTITION)
+    await scene.rounds(MOST_IDLE_ROUNDS - 1)
+    scene.forgotten.clear()
+    await scene.rounds(1)
+    scene.forgotten.add(PARTITION)
+    await scene.rounds(MOST_IDLE_ROUNDS - 1)
+    with pytest.raises(FatalError, match="readings-0: assigned, but not taken over for 60 s"):
+        await scene.rounds(1)
+
+
+async def test_a_first_commit_that_never_comes_is_noticed(scene: Scene) -> None:
+    scene.pipeline.committed = None
+    await scene.rounds(MOST_IDLE_ROUNDS)
+    assert len(scene.recovered) == 1
 
 
 async def test_a_dead_client_ends_the_service(scene: Scene) -> None:
