@@ -1,0 +1,91 @@
+"""Writes the stream in bursts, in a thread, so that faults hit running work."""
+
+import random
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from tests.support.cluster import Cluster, send
+from tests.support.waiting import wait_until
+
+from .stream import Stream
+
+# Longer than any fault keeps the brokers away.
+PATIENCE_S = 600.0
+
+
+class Feeder:
+    """A thread that writes to the input topic from entering the context to leaving it.
+
+    Args:
+        cluster: the brokers, not behind a proxy.
+        topic: where to.
+        stream: what.
+        seed: of the bursts.
+        rate: records a second, on average.
+    """
+
+    def __init__(
+        self, cluster: Cluster, topic: str, stream: Stream, *, seed: int, rate: float
+    ) -> None:
+        self._cluster = cluster
+        self._topic = topic
+        self._stream = stream
+        self._random = random.Random(seed)
+        self._rate = rate
+        self._ended = threading.Event()
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="feeder")
+        self.sent_count = 0
+
+    def wait_sent(self, count: int) -> None:
+        """Wait until so many more records are written."""
+        goal = self.sent_count + count
+
+        def enough() -> bool:
+            self.check()
+            return self.sent_count >= goal
+
+        wait_until(enough, timeout_s=PATIENCE_S, what=lambda: f"{self.sent_count} of {goal} sent")
+
+    def check(self) -> None:
+        """Raise what has ended the thread."""
+        if self._error is not None:
+            raise self._error
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+        if error is None:
+            self.check()
+
+    def _run(self) -> None:
+        producer = self._cluster.producer(
+            linger_ms=5,
+            delivery_timeout_ms=int(PATIENCE_S * 1000),
+            transaction_timeout_ms=int(PATIENCE_S * 1000),
+        )
+        try:
+            while not self._ended.is_set():
+                size = self._random.choice((1, 7, 100, 400, 1500))
+                send(producer, self._topic, self._stream.take(size), timeout_s=PATIENCE_S)
+                self.sent_count += size
+                pause = size / self._rate * self._random.uniform(0.5, 1.5)
+                self._ended.wait(pause)
+        except Exception as error:  # noqa: BLE001 (told by `check`)
+            self._error = error
+
+
+def monotonic() -> float:
+    """Seconds on the clock that all processes of this machine share."""
+    return time.clock_gettime(time.CLOCK_MONOTONIC)

@@ -1,0 +1,140 @@
+"""One service under test with its topics: feeder, members and judge together."""
+
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.support.cluster import Cluster
+from tests.support.waiting import wait_until
+
+from .configurations import Configuration
+from .failpoints import Failpoint
+from .feeder import Feeder
+from .fleet import Fleet, Member
+from .judge import Judge, Topics
+from .settings import Guarantee, settings_of
+from .stream import Stream
+from .tape import end_offsets
+
+
+class Chaos:
+    """A stream being smoothed and judged, from entering the context to leaving it.
+
+    Args:
+        cluster: the brokers, directly.
+        folder: for settings and logs.
+        configuration: what is computed.
+        guarantee: what is promised.
+        seed: of the stream.
+        bootstrap: where the members find the brokers, through a proxy perhaps.
+        partitions: of the input.
+        keys: how many different ones.
+        rate: records a second.
+        over: sections of the settings laid over the others.
+        topic_config: of all topics.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        folder: Path,
+        configuration: Configuration,
+        guarantee: Guarantee,
+        *,
+        seed: int,
+        bootstrap: str = "",
+        partitions: int = 4,
+        keys: int = 2_000,
+        rate: float = 1_500.0,
+        over: Mapping[str, Mapping[str, Any]] | None = None,
+        topic_config: Mapping[str, str] | None = None,
+    ) -> None:
+        self.cluster = cluster
+        self.guarantee = guarantee
+        self.group = f"chaos-{uuid.uuid4().hex[:10]}"
+        self.partitions = partitions
+        self.topics = make_topics(cluster, self.group, partitions, guarantee, topic_config or {})
+        self.settings = settings_of(
+            configuration,
+            group=self.group,
+            topic=self.topics.input,
+            bootstrap=bootstrap or cluster.bootstrap,
+            guarantee=guarantee,
+            over=over,
+        )
+        self.fleet = Fleet(folder, self.settings)
+        stream = Stream(seed, partitions=partitions, keys=keys)
+        self.feeder = Feeder(cluster, self.topics.input, stream, seed=seed, rate=rate)
+        self.judge = Judge(cluster, self.topics, configuration, guarantee)
+
+    def __enter__(self) -> Self:
+        self.judge.__enter__()
+        self.feeder.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.fleet.close()
+        self.feeder.__exit__(kind, error, trace)
+        self.judge.__exit__(kind, error, trace)
+
+    def start(self, *failpoints: Failpoint, **sections: Mapping[str, Any]) -> Member:
+        """Start a member and wait until it is ready."""
+        return self.fleet.launch(*failpoints, **sections).wait_ready()
+
+    def owners(self) -> dict[int, str]:
+        """Which member the group has given each partition to, by name."""
+        (answer,) = self.cluster.admin.describe_consumer_groups([self.group]).values()
+        return {
+            tp.partition: member.client_id
+            for member in answer.result(30).members
+            for tp in member.assignment.topic_partitions
+        }
+
+    def wait_owned(self, count: int, timeout_s: float = 60.0) -> dict[int, str]:
+        """Wait until `count` members share all partitions; answers who has which."""
+
+        def shared() -> dict[int, str]:
+            owners = self.owners()
+            complete = len(owners) == self.partitions and len(set(owners.values())) == count
+            return owners if complete else {}
+
+        return wait_until(shared, timeout_s=timeout_s, what=lambda: f"{self.owners()}")
+
+    def wait_progress(self, timeout_s: float = 60.0) -> float:
+        """Wait for new outputs of every partition; answers when the last of them had one."""
+        ends = end_offsets(self.cluster, self.topics.output)
+
+        def progressed() -> bool:
+            self.judge.check()
+            self.feeder.check()
+            seen = self.judge.arrivals.offset
+            return all(seen.get(p, -1) >= end for p, end in ends.items())
+
+        wait_until(progressed, timeout_s=timeout_s, what=lambda: f"no outputs:\n{self.fleet.logs()}")
+        return max(self.judge.arrivals.at.values())
+
+
+def make_topics(
+    cluster: Cluster,
+    group: str,
+    partitions: int,
+    guarantee: Guarantee,
+    config: Mapping[str, str],
+) -> Topics:
+    """Make the topics of a service."""
+    name = f"{group}-in"
+    topics = Topics(name, f"{name}-ewma", f"{group}-dlq", f"{group}-{name}-changelog")
+    for topic in (topics.input, topics.output, topics.dead):
+        cluster.create_topic(topic, partitions=partitions, **config)
+    if guarantee != "in_memory":
+        cluster.create_topic(
+            topics.changelog, partitions=partitions, cleanup_policy="compact", **config
+        )
+    return topics

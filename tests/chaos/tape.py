@@ -1,0 +1,120 @@
+"""Reading topics from their beginning, a little at a time, with a client of its own."""
+
+from collections.abc import Iterable
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaError, TopicPartition
+from confluent_kafka.admin import OffsetSpec
+
+from tests.support.cluster import REQUEST_TIMEOUT_S, Cluster, Message, as_message
+from tests.support.waiting import wait_until
+
+_TRANSIENT = {
+    KafkaError._PARTITION_EOF,
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TIMED_OUT,
+    KafkaError._RESOLVE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.BROKER_NOT_AVAILABLE,
+    KafkaError.NETWORK_EXCEPTION,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.KAFKA_STORAGE_ERROR,
+}
+
+
+class Tape:
+    """The committed records of some topics, in order within each partition.
+
+    Args:
+        cluster: the brokers.
+        topics: all their partitions.
+        group: only names the client: nothing is committed.
+    """
+
+    def __init__(self, cluster: Cluster, topics: Iterable[str], *, group: str = "tape") -> None:
+        self._cluster = cluster
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": cluster.bootstrap,
+                "group.id": group,
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "auto.offset.reset": "error",
+                "fetch.wait.max.ms": 20,
+                "reconnect.backoff.max.ms": 500,
+                "log_level": 0,
+            }
+        )
+        self._consumer.assign(
+            [
+                TopicPartition(topic, partition, OFFSET_BEGINNING)
+                for topic in topics
+                for partition in range(cluster.partitions(topic))
+            ]
+        )
+
+    def read(self, most: int = 2_000, timeout_s: float = 0.05) -> list[tuple[str, Message]]:
+        """The next records with their topics, as many as have come.
+
+        Raises:
+            RuntimeError: the client cannot go on.
+        """
+        found = []
+        for got in self._consumer.consume(most, timeout=timeout_s):
+            error = got.error()
+            if error is None:
+                found.append((got.topic(), as_message(got)))
+            elif error.code() not in _TRANSIENT:
+                raise RuntimeError(f"{got.topic()}: {error}")
+        return found
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._consumer.close()
+
+
+def read_all(cluster: Cluster, topic: str) -> list[Message]:
+    """All committed records that the topic holds now, by partition and offset."""
+    return cluster.read(topic)
+
+
+def stable_offsets(cluster: Cluster, topic: str) -> dict[int, int]:
+    """The last stable offset of each partition."""
+    return _latest(cluster, topic, IsolationLevel.READ_COMMITTED)
+
+
+def end_offsets(cluster: Cluster, topic: str) -> dict[int, int]:
+    """The high watermark of each partition."""
+    return _latest(cluster, topic, IsolationLevel.READ_UNCOMMITTED)
+
+
+def wait_settled(cluster: Cluster, topics: Iterable[str], *, timeout_s: float) -> dict[str, str]:
+    """Wait until no transaction is open on the topics; answers where one still is."""
+    hanging: dict[str, str] = {}
+
+    def settled() -> bool:
+        hanging.clear()
+        for topic in topics:
+            stable, end = stable_offsets(cluster, topic), end_offsets(cluster, topic)
+            for partition, offset in stable.items():
+                if offset != end[partition]:
+                    hanging[f"{topic}-{partition}"] = f"LSO {offset}, LEO {end[partition]}"
+        return not hanging
+
+    try:
+        wait_until(settled, timeout_s=timeout_s)
+    except TimeoutError:
+        return hanging
+    return {}
+
+
+def _latest(cluster: Cluster, topic: str, isolation: IsolationLevel) -> dict[int, int]:
+    wanted = {
+        TopicPartition(topic, p): OffsetSpec.latest() for p in range(cluster.partitions(topic))
+    }
+    found = cluster.admin.list_offsets(
+        wanted, isolation_level=isolation, request_timeout=REQUEST_TIMEOUT_S
+    )
+    return {tp.partition: done.result(REQUEST_TIMEOUT_S).offset for tp, done in found.items()}

@@ -1,0 +1,17 @@
+"""Processes that are killed."""
+
+from .failpoints import Action, Failpoint, Site
+
+
+def test_a_kill_under_load_loses_nothing(make_chaos):
+    chaos = make_chaos(guarantee="in_memory", seed=3)
+    victim = chaos.fleet.launch(Failpoint(Site.K2, Action.KILL, 5))
+    other = chaos.fleet.launch()
+    other.wait_ready()
+    victim.wait_exit(120)
+    assert victim.events
+    chaos.wait_progress()
+    chaos.feeder.wait_sent(2000)
+    chaos.feeder.__exit__(None, None, None)
+    chaos.judge.wait_drained()
+    print(chaos.judge.differences, [(s.name, s.seen, s.matched, s.repeated, s.replays) for s in chaos.judge.sequences])
