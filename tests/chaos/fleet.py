@@ -88,7 +88,7 @@ class Member:
     @property
     def descriptor_count(self) -> int:
         """Its open files and connections."""
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return sum(1 for _ in Path(f"/proc/{self.process.pid}/fd").iterdir())
 
     def is_stopped(self) -> bool:
         """Whether it is frozen, by itself or by us."""

@@ -131,7 +131,7 @@ class PartitionOracle:
         tick = self.event_time // tick_ms
         if before is not None and before // tick_ms == tick:
             return
-        for key, row in self.rows.items():
+        for key, row in sorted(self.rows.items()):  # by the bytes of the keys
             last = row.last_time
             if row.stale or last is None or -(-(last + allowed) // tick_ms) > tick:
                 continue

@@ -21,12 +21,13 @@ with localcontext(Context(prec=60)):
     _STEP = Decimal(2) ** (Decimal(-1) / STEPS)
     _EXACT = [_STEP**j for j in range(STEPS)]
     _GUARDED = [
-        (float(each / 2**GUARD_BITS), float(each / 2**GUARD_BITS - Decimal(float(each / 2**GUARD_BITS))))
+        (
+            float(each / 2**GUARD_BITS),
+            float(each / 2**GUARD_BITS - Decimal(float(each / 2**GUARD_BITS))),
+        )
         for each in _EXACT
     ]
-    _COMPLEMENT = [
-        (float(1 - each), float(1 - each - Decimal(float(1 - each)))) for each in _EXACT
-    ]
+    _COMPLEMENT = [(float(1 - each), float(1 - each - Decimal(float(1 - each)))) for each in _EXACT]
 
 
 def exp2_negative(x: float) -> float:

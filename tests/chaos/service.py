@@ -117,7 +117,9 @@ class Chaos:
             seen = self.judge.arrivals.offset
             return all(seen.get(p, -1) >= end for p, end in ends.items())
 
-        wait_until(progressed, timeout_s=timeout_s, what=lambda: f"no outputs:\n{self.fleet.logs()}")
+        wait_until(
+            progressed, timeout_s=timeout_s, what=lambda: f"no outputs:\n{self.fleet.logs()}"
+        )
         return max(self.judge.arrivals.at.values())
 
 

@@ -129,7 +129,7 @@ class Stream:
 
     def _key(self, number: int) -> bytes:
         if number % 50 == 7:
-            return f"Pumpe-é\"{number}".encode()
+            return f'Pumpe-é"{number}'.encode()
         if number % 50 == 11:
             return b"\xff\xfe" + str(number).encode()
         return f"sensor-{number}".encode()

@@ -14,4 +14,7 @@ def test_a_kill_under_load_loses_nothing(make_chaos):
     chaos.feeder.wait_sent(2000)
     chaos.feeder.__exit__(None, None, None)
     chaos.judge.wait_drained()
-    print(chaos.judge.differences, [(s.name, s.seen, s.matched, s.repeated, s.replays) for s in chaos.judge.sequences])
+    print(
+        chaos.judge.differences,
+        [(s.name, s.seen, s.matched, s.repeated, s.replays) for s in chaos.judge.sequences],
+    )

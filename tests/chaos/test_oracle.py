@@ -61,9 +61,9 @@ def test_the_engine_and_the_judge_agree_on_an_undisturbed_run(name: str, tmp_pat
     differing = [i for i, pair in enumerate(zip(got, expected, strict=False)) if pair[0] != pair[1]]
     assert not differing, (got[differing[0]], expected[differing[0]])
     assert len(got) == len(expected)
-    assert [(o.key, o.value, o.headers["__stream_ewma.errors.reason"].decode()) for o in letters] == [
-        (each.key, each.value, each.reason) for each in oracle.dead_letters
-    ]
+    assert [
+        (o.key, o.value, o.headers["__stream_ewma.errors.reason"].decode()) for o in letters
+    ] == [(each.key, each.value, each.reason) for each in oracle.dead_letters]
     reasons = {each.reason for each in oracle.dead_letters}
     assert reasons >= {*CATALOGUE.values(), "missing_key", "too_large", "future_timestamp"}
     assert "state_overflow" in reasons

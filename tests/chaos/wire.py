@@ -69,9 +69,7 @@ def _site(request: Any, topics: dict[str, Site]) -> Site | None:
     return _ANSWERED.get(request.API_KEY)
 
 
-async def _answered(
-    answer: Awaitable[Any], failpoints: Failpoints, site: Site, detail: str
-) -> Any:
+async def _answered(answer: Awaitable[Any], failpoints: Failpoints, site: Site, detail: str) -> Any:
     response = await answer
     sleep_s = failpoints.hit(site, detail)
     if sleep_s:

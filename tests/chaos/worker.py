@@ -1,6 +1,6 @@
 """The service as the suite runs it: `stream-ewma run` with classes that can be made to fail.
 
-    python -m tests.chaos.worker stream-ewma.yaml --events events.jsonl --failpoint K3:kill:2
+python -m tests.chaos.worker stream-ewma.yaml --events events.jsonl --failpoint K3:kill:2
 """
 
 import argparse
