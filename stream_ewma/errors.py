@@ -33,6 +33,12 @@ class TopicError(StreamEwmaError):
     exit_code = 73
 
 
+class StateError(StreamEwmaError):
+    """The kept state does not fit topic, group or settings: decide what to do, then start again."""
+
+    exit_code = 65
+
+
 class AccessDeniedError(StreamEwmaError):
     """The broker refused the credentials, the certificate or the permission: mend those."""
 

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 
 from stream_ewma import __version__
 from stream_ewma.errors import DrainError, StreamEwmaError
@@ -17,11 +18,13 @@ from stream_ewma.service import logs
 from stream_ewma.service.app import run_service
 from stream_ewma.service.memory import keep_freed_memory
 from stream_ewma.service.warm import is_warming
+from stream_ewma.service.watchdog import LoopGuard
 from stream_ewma.settings import Settings
 
 _log = logging.getLogger("stream_ewma.run")
 
 _EXIT_INTERRUPTED = 130
+_LAST_GRACE_S = 10.0
 
 
 def run(settings: Settings) -> int:
@@ -54,12 +57,15 @@ def run(settings: Settings) -> int:
 async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    guard = LoopGuard(loop)
+    guard.start()
 
     def on_signal() -> None:
         if stop.is_set():
             os._exit(_EXIT_INTERRUPTED)
         _log.info("stopping: finishing, delivering and committing")
         stop.set()
+        _end_at_last(settings.delivery.shutdown_timeout / 1000 + _LAST_GRACE_S)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
@@ -75,6 +81,16 @@ async def _serve(settings: Settings) -> None:
         await run_service(settings, stop=stop, on_ready=on_ready)
     except DrainError as error:
         _exit_now(error.exit_code, str(error))
+    finally:
+        guard.stop()
+
+
+def _end_at_last(seconds: float) -> None:
+    """End the process after so long, whatever still holds it up."""
+    line = f"the end took longer than {seconds:.0f} s: what was not committed is read again"
+    timer = threading.Timer(seconds, _exit_now, (DrainError.exit_code, line))
+    timer.daemon = True
+    timer.start()
 
 
 def _exit_now(exit_code: int, line: str = "") -> None:

@@ -108,6 +108,8 @@ def _settings(options: Options, bootstrap: str, topic: str) -> Settings:
             "kafka": {"bootstrap_servers": bootstrap, "fetch_max_wait_ms": 50},
             "input": {"topics": topic},
             "smoothing": {name: value},
+            # The embedded broker has no transactions.
+            "state": {"durable": False},
             "delivery": {"shutdown_timeout": "3s"},
         }
     )

@@ -43,6 +43,8 @@ class TaskConfig:
         pass_headers: copy the input record's headers to the output record.
         max_batch_bytes: output batches are cut at this size, uncompressed.
         compression: codec of the output batches.
+        durable: note which keys change, so that `PartitionTask.cut` can write them.
+        factor_names: names of the factors of each key; none: their numbers.
         plan: factors, mode and outputs together.
     """
 
@@ -69,6 +71,8 @@ class TaskConfig:
     pass_headers: bool = True
     max_batch_bytes: int = 900_000
     compression: Compression = Compression.NONE
+    durable: bool = False
+    factor_names: tuple[str, ...] = ()
     plan: Plan = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

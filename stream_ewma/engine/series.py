@@ -3,24 +3,38 @@
 A key has a row of state for each value that a record holds; its rows lie side by side.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_ewma.columns import NULL, Int32, Int64, Spans, UInt8
+from stream_ewma.columns import NULL, Int32, Int64, Spans, UInt8, UInt16
+from stream_ewma.engine.changelog import (
+    ROW_PREFIX,
+    Part,
+    pieces,
+    row_values,
+    tombstones,
+)
+from stream_ewma.engine.changes import Changes
 from stream_ewma.engine.checking import Checks
 from stream_ewma.engine.config import TaskConfig
+from stream_ewma.engine.configuration import Configuration
+from stream_ewma.engine.converting import convert, move
 from stream_ewma.engine.dead_letters import Reason
-from stream_ewma.engine.keys import NO_SLOT, KeyTable
+from stream_ewma.engine.index import NO_SLOT
+from stream_ewma.engine.keys import KeyTable
+from stream_ewma.engine.restoring import Loaded, Loader, check_held
 from stream_ewma.payloads.columns import Column, ReadingColumns, Status, as_nullable
 from stream_ewma.smoothing.absorbing import NOTE_CLIPPED, NOTE_LATE, NOTE_RESTARTED
 from stream_ewma.smoothing.layout import FLAG_STALE, NO_TIME
+from stream_ewma.smoothing.parameters import KeyRules
 from stream_ewma.smoothing.recursion import FoldResult, fold, last_times, snapshot
 from stream_ewma.smoothing.rows import Action, Outcome
 from stream_ewma.smoothing.state import KeyedState
+from stream_ewma.words import WORD
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +102,17 @@ class Series:
         self._checks = checks
         self._keys = KeyTable(hash_seed, config.max_keys)
         self._state = KeyedState(config.plan.places)
+        self._changes = Changes() if config.durable else None
 
     @property
     def keys_count(self) -> int:
         """Keys that have a slot."""
         return len(self._keys)
+
+    @property
+    def slots(self) -> Int32:
+        """The slots of the keys, in ascending order."""
+        return self._keys.slots
 
     @property
     def state_bytes(self) -> int:
@@ -117,7 +137,7 @@ class Series:
             length[ignored] = NULL
             keys = Spans(keys.buffer, keys.start, length)
         found = self._keys.find(keys, observes.view(np.uint8))
-        self._admit(found.new_from, found.new_to)
+        self._admit(found.new)
         homeless = np.flatnonzero(found.slots == NO_SLOT)
         if len(homeless):
             reason[homeless[observes[homeless]]] = Reason.TOO_MANY_KEYS
@@ -148,23 +168,51 @@ class Series:
             action[refused] = Action.IGNORE
         return actions
 
-    def _admit(self, first: int, end: int) -> None:
-        """Give the slots from `first` to `end` their rows and, once for all, their factors."""
-        if first == end:
+    def _admit(self, slots: Int32) -> None:
+        """Give new keys their rows and, once for all, their factors."""
+        if len(slots) == 0:
             return
         fields, rules = self._config.fields, self._config.rules
+        end = int(slots.max()) + 1
         self._state.grow(end * len(fields))
-        if not rules.rules:
-            return
-        texts = (self._keys.key(slot).decode("utf-8", "replace") for slot in range(first, end))
-        factors = [rules.resolve(text, name) for text in texts for name in fields]
-        rows = np.arange(first * len(fields), end * len(fields))
-        self._state.assign(rows, np.array(factors, np.uint16))
+        if self._changes is not None:
+            self._changes.grow(end)
+        if rules.rules:
+            for number, factors in enumerate(self._factors(rules, slots)):
+                self._state.assign(self._rows(slots, number), factors)
+
+    def _factors(self, rules: KeyRules, slots: Int32) -> list[UInt16]:
+        """For each of the record's values, the factors of the keys by the rules (n,)."""
+        fields = self._config.fields
+        found = np.zeros((len(fields), len(slots)), np.uint16)
+        if rules.rules:
+            for place, slot in enumerate(slots.tolist()):
+                text = self._keys.key(slot).decode("utf-8", "replace")
+                found[:, place] = [rules.resolve(text, name) for name in fields]
+        return list(found)
+
+    def release(self, slots: Int32) -> None:
+        """Forget keys: their rows are empty, and free for other keys.
+
+        Args:
+            slots: int32 (n,), each once.
+
+        Raises:
+            IndexError: a slot has no key.
+        """
+        if self._changes is not None:
+            for piece in pieces(slots, self._keys.lengths(slots), 0):
+                self._changes.release(piece, self._keys.spans(piece, ROW_PREFIX))
+        self._keys.release(slots)
+        for number in range(len(self._config.fields)):
+            self._state.clear(self._rows(slots, number))
 
     def fold(self, placed: Placed, start: int, end: int) -> Folded:
         """Fold the rows from `start` to `end`, in order."""
         whole = slice(start, end)
         readings = placed.readings
+        if self._changes is not None:
+            self._changes.note(placed.slots[whole])
         results = [
             fold(
                 self._state,
@@ -242,14 +290,79 @@ class Series:
         return reported
 
     def silent(self, slots: Int32, time: int) -> tuple[Spans, dict[str, Column]]:
-        """The keys in `slots` and their results at a time; they are marked as silent."""
+        """The keys in `slots` and their results at a time; they are marked as silent.
+
+        In the order of their bytes: slots are numbered otherwise after a restore.
+        """
+        keys = [self._keys.key(slot) for slot in slots.tolist()]
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        slots = slots[order]
+        if self._changes is not None:
+            self._changes.note(slots)
         times = np.full(len(slots), time, np.int64)
         results = []
         for number in range(len(self._config.fields)):
             rows = self._rows(slots, number)
             results.append(snapshot(self._state, self._config.plan, rows, times))
             self._state.integers(self._state.places.flags)[rows] |= FLAG_STALE
-        return Spans.of([self._keys.key(slot) for slot in slots.tolist()]), self._columns(results)
+        return Spans.of([keys[place] for place in order]), self._columns(results)
+
+    def changed(self) -> Iterator[Part]:
+        """The changelog's records of all that has changed since the last call: tombstones first.
+
+        A key that was released and has come back is among both: its row is the later word.
+        """
+        if self._changes is None:
+            return
+        slots, gone = self._changes.take()
+        for keys in gone:
+            yield tombstones(keys)
+        rows = self._by_key
+        for piece in pieces(slots, self._keys.lengths(slots), rows.shape[1] * WORD):
+            yield self._keys.spans(piece, ROW_PREFIX), row_values(rows[piece])
+
+    def loader(self, own: Configuration) -> Loader:
+        """What reads a changelog into the keys of a series that has none yet."""
+        return Loader(self._keys, own)
+
+    def restore(self, loaded: Loaded, own: Configuration) -> tuple[int, int]:
+        """Take over the rows of a changelog, whose keys are there already.
+
+        Returns:
+            Keys whose weights were converted, and keys that begin anew: the parameters are others.
+
+        Raises:
+            ChangelogError: the settings do not fit the rows.
+        """
+        old = loaded.configuration
+        moved = None if old is None else move(loaded.words, own, old)
+        count = len(loaded.words) // (own if old is None else old).words
+        self._state.words = loaded.words if moved is None else moved.words
+        self._state.factor = np.zeros(count * len(self._config.fields), np.uint16)
+        check_held(self._state, self._config.mode.reorder)
+        if self._changes is not None:
+            self._changes.grow(count)
+        self._keys.release(loaded.gone)
+        for number in range(len(self._config.fields)):
+            self._state.clear(self._rows(loaded.gone, number))
+        slots = self._keys.slots
+        self._admit(slots)
+        if old is None or moved is None:
+            return 0, 0
+        sets = np.zeros(self._state.rows, np.int64)
+        for number, factors in enumerate(self._factors(old.rules, slots)):
+            sets[self._rows(slots, number)] = factors
+        converted = convert(self._state, self._config.mode, own, old, sets)
+        if self._changes is not None:
+            changed = converted.changed | moved.is_elsewhere
+            self._changes.note(slots[changed[slots]])
+        return int(converted.converted.sum()), int((converted.restarted | moved.restarted).sum())
+
+    @property
+    def _by_key(self) -> NDArray[np.int64]:
+        """The words of all slots, int64 (slots, words of a key); a view."""
+        words = self._state.places.width * len(self._config.fields)
+        return self._state.words[: len(self._state.words) // words * words].reshape(-1, words)
 
 
 def any_with(actions: Sequence[UInt8], action: Action) -> NDArray[np.bool_]:

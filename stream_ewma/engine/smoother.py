@@ -110,6 +110,22 @@ class Smoother:
         """Memory of the keys and their state."""
         return self._series.state_bytes
 
+    @property
+    def series(self) -> Series:
+        """The keys and their states."""
+        return self._series
+
+    @property
+    def event_time(self) -> int | None:
+        """How far event time has come, ms; None where it is not kept or has not begun."""
+        return None if self._silence is None else self._silence.event_time
+
+    def resume(self, event_time: int | None) -> None:
+        """Go on from this event time with the keys that there are."""
+        if self._silence is not None:
+            self._silence.event_time = event_time
+            self._hear(self._series.slots, self._silence)
+
     def smooth(self, records: RecordColumns) -> Smoothed:
         """Fold the records into the state."""
         readings = self._config.decoder.decode(records)
@@ -136,7 +152,7 @@ class Smoother:
         pieces: list[Folded] = []
         for end, event_time in self._ticks(work, silence):
             pieces.append(self._series.fold(work.placed, start, end))
-            self._hear(work.placed, start, end, silence)
+            self._hear(work.placed.slots[start:end], silence)
             start = end
             stale = self._silent_keys(silence, event_time)
             if len(stale) or end == len(work.records):
@@ -162,8 +178,7 @@ class Smoother:
         for stop in stops:
             yield stop, int(times[stop - 1])
 
-    def _hear(self, placed: Placed, start: int, end: int, silence: Silence) -> None:
-        slots = placed.slots[start:end]
+    def _hear(self, slots: Int32, silence: Silence) -> None:
         heard = np.unique(slots[slots >= 0])
         heard = heard[~self._series.is_reported(heard)]
         last = self._series.last_time(heard)

@@ -1,10 +1,15 @@
-"""What comes of a step: batches to publish, where to go on, and counts of everything left out."""
+"""What comes of a step: batches to publish, where to go on, and counts of everything left out.
+
+And what comes of a cut and of a restore.
+"""
 
 from dataclasses import dataclass
 
 from stream_ewma.engine.dead_letters import MESSAGES, Reason
+from stream_ewma.engine.marker import Marker
 from stream_ewma.engine.outgoing import OutgoingBatch
 from stream_ewma.records.reader import Unreadable
+from stream_ewma.records.writer import EncodedBatch
 
 SKIPPED_NULL = "null_value"
 SKIPPED_INVALID = "invalid_value"
@@ -59,3 +64,37 @@ class Step:
     noted: dict[str, int]
     unreadable: Unreadable | None
     failure: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What the changelog is to be told.
+
+    Attributes:
+        batches: to be written in this order.
+        next_offset: offset of the first record that is not in the rows.
+        rows: rows among the records.
+        tombstones: keys that are gone.
+    """
+
+    batches: list[EncodedBatch]
+    next_offset: int
+    rows: int
+    tombstones: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What came of a restore.
+
+    Attributes:
+        marker: how far the input is in the rows; None: the changelog is empty.
+        keys: how many there are.
+        converted: keys whose weights are those of other factors now.
+        restarted: keys that begin anew, since their readings are counted by another clock.
+    """
+
+    marker: Marker | None
+    keys: int
+    converted: int
+    restarted: int

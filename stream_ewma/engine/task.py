@@ -2,6 +2,10 @@
 
     runs -> records -> readings -> checks -> slots -> fold -> smoothed rows -> record batches
 
+What it knows goes into a changelog by cuts and comes back from there by a restore:
+
+    restore(runs) ... -> restored() -> process(runs) -> process(runs) -> cut() -> ...
+
 Time, randomness and limits come in as arguments; nothing here waits, logs or knows Kafka's client.
 """
 
@@ -12,11 +16,15 @@ from typing import Final
 import numpy as np
 
 from stream_ewma.columns import NULL, Bytes, Spans, as_bytes
+from stream_ewma.engine.changelog import CONFIGURATION_KEY, POSITION_KEY, ChangelogError, write
 from stream_ewma.engine.config import TaskConfig
+from stream_ewma.engine.configuration import Configuration
 from stream_ewma.engine.dead_letters import Reason, reasons_of
+from stream_ewma.engine.marker import Marker
 from stream_ewma.engine.outgoing import Destination, Outgoing, OutgoingBatch, dead_letters
+from stream_ewma.engine.restoring import Loader
 from stream_ewma.engine.smoother import Part, Smoother
-from stream_ewma.engine.step import Failure, Step
+from stream_ewma.engine.step import Cut, Failure, Restored, Step
 from stream_ewma.records.columns import RecordColumns
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.records.reader import decode
@@ -33,6 +41,11 @@ class PartitionTask:
         position: offset of the first record to process.
         config: see `TaskConfig`.
         hash_seed: two 64-bit words nobody outside can know.
+        topic_id: id of the input topic, if it is known.
+        partitions: partitions of the input topic, if they are known.
+
+    Attributes:
+        position: offset of the next record to process.
     """
 
     def __init__(
@@ -42,11 +55,20 @@ class PartitionTask:
         position: int,
         config: TaskConfig,
         hash_seed: tuple[int, int],
+        *,
+        topic_id: str | None = None,
+        partitions: int | None = None,
     ) -> None:
         self.topic = topic
         self.partition = partition
         self.position = position
+        self._topic_id = topic_id
+        self._partitions = partitions
         self._config = config
+        self._configuration = Configuration.of(config)
+        self._fingerprint = self._configuration.fingerprint
+        self._written: str | None = None
+        self._loader: Loader | None = None
         self._smoother = Smoother(config, hash_seed, f"{topic}-{partition}".encode())
 
     @property
@@ -88,6 +110,71 @@ class PartitionTask:
             decoded.unreadable if failure is None else None,
             failure,
         )
+
+    def cut(self) -> Cut:
+        """The changelog's records of all that has changed since the last cut.
+
+        Rows and tombstones come first, then the configuration, if these are the first rows that it
+        gives their meaning, and the position marker last: who reads the log to its end, or to the
+        end of any cut, knows how far the input is in the rows. Needs `TaskConfig.durable`.
+        """
+        marker = Marker(
+            self.position,
+            self._smoother.event_time,
+            self._fingerprint,
+            self.topic,
+            self._topic_id,
+            self.partition,
+            self._partitions,
+        )
+        texts = [(POSITION_KEY, marker.to_bytes())]
+        if self._written != self._fingerprint:
+            texts.insert(0, (CONFIGURATION_KEY, self._configuration.to_bytes()))
+            self._written = self._fingerprint
+        keys, values = (Spans.of([text[side] for text in texts]) for side in (0, 1))
+        parts = list(self._smoother.series.changed())
+        return Cut(
+            write([*parts, (keys, values)], self._config.max_batch_bytes),
+            self.position,
+            sum(int((part[1].length != NULL).sum()) for part in parts),
+            sum(int((part[1].length == NULL).sum()) for part in parts),
+        )
+
+    def restore(self, runs: Sequence[BatchRun]) -> int:
+        """Take in records of the changelog partition, which follow those before.
+
+        Returns:
+            How many rows and tombstones there were among them.
+
+        Raises:
+            ChangelogError: a record cannot be read or does not belong into a changelog.
+        """
+        if self._loader is None:
+            self._loader = self._smoother.series.loader(self._configuration)
+        return self._loader.read(runs)
+
+    def restored(self) -> Restored:
+        """End the restore: the task goes on where the last cut in the changelog was made.
+
+        Parameters that have changed meanwhile are applied: rows that this changes are in the next
+        cut.
+
+        Raises:
+            ChangelogError: what was read does not go together, is of another partition, of a newer
+                version, or of settings that the rows cannot be converted from.
+        """
+        loader, self._loader = self._loader, None
+        loaded = None if loader is None else loader.finish()
+        if loaded is None:
+            return Restored(None, 0, 0, 0)
+        marker = loaded.marker
+        if (marker.topic, marker.partition) != (self.topic, self.partition):
+            raise ChangelogError(f"the rows are those of {marker.topic}-{marker.partition}")
+        converted, restarted = self._smoother.series.restore(loaded, self._configuration)
+        self._smoother.resume(marker.event_time)
+        self._written = marker.configuration
+        self.position = marker.next_offset
+        return Restored(marker, self.keys_count, converted, restarted)
 
     def refused(self, batch: OutgoingBatch) -> list[OutgoingBatch]:
         """The dead letter of the only record of a batch that the broker refuses."""

@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from stream_ewma.errors import FatalError
+from stream_ewma.errors import BrokerUnavailableError
 from stream_ewma.kafka.connect import client_options
 from stream_ewma.kafka.errors import explain
 from stream_ewma.kafka.seams import RawConsumer
@@ -186,6 +186,16 @@ class GroupConsumer:
         """
         await self._consumer.getmany(_NO_PARTITION, timeout_ms=0)
 
+    @property
+    def has_died(self) -> bool:
+        """Whether one of aiokafka's own tasks has ended, which it tells nobody."""
+        fetcher, coordinator = self._consumer._fetcher, self._consumer._coordinator  # noqa: SLF001
+        tasks = (
+            getattr(fetcher, "_fetch_task", None),
+            getattr(coordinator, "_coordination_task", None),
+        )
+        return any(task is not None and task.done() for task in tasks)
+
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Commit, for each partition, the offset of the next record to read.
 
@@ -251,7 +261,7 @@ class GroupConsumer:
                 return await ask()
             except KafkaError as error:
                 if asyncio.get_running_loop().time() + _RETRY_S > deadline:
-                    raise FatalError(f"no answer about {what}: {error!r}") from error
+                    raise BrokerUnavailableError(f"no answer about {what}: {error!r}") from error
             await asyncio.sleep(_RETRY_S)
 
 

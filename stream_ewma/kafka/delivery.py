@@ -117,6 +117,12 @@ class Delivery:
             self._progress.clear()
             await self._progress.wait()
 
+    async def wait_delivered(self, offset: int) -> None:
+        """Return as soon as `delivered_offset` has reached `offset`."""
+        while self.delivered_offset < offset:
+            self._progress.clear()
+            await self._progress.wait()
+
     async def drain(self) -> None:
         """Return as soon as everything queued is delivered, or nothing more will be."""
         while not self._ended and (self._unsent or self._sent):

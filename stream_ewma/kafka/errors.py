@@ -4,6 +4,7 @@ import socket
 import ssl
 
 from aiokafka import errors as kafka
+from aiokafka.errors import KafkaError
 
 from stream_ewma.errors import (
     AccessDeniedError,
@@ -22,6 +23,19 @@ REFUSALS = (
 )
 """Answers of the broker that blame the batch itself: sending it again cannot help."""
 
+
+class FencedError(KafkaError):  # type: ignore[misc]  # aiokafka has no types
+    """A newer producer has the transactional id, or the transaction exceeded its timeout.
+
+    What the open transaction held is not visible, unless its end was being asked for: only the
+    changelog, read after a new fence, tells.
+    """
+
+
+class OutcomeUnknownError(KafkaError):  # type: ignore[misc]  # aiokafka has no types
+    """Whether the transaction was committed cannot be told: fence anew and read the changelog."""
+
+
 _NO_ANSWER = (
     kafka.KafkaConnectionError,
     kafka.KafkaTimeoutError,
@@ -30,6 +44,15 @@ _NO_ANSWER = (
     OSError,
     TimeoutError,
 )
+
+__all__ = [
+    "REFUSALS",
+    "FencedError",
+    "KafkaError",
+    "OutcomeUnknownError",
+    "explain",
+    "is_passing",
+]
 
 _VERIFY_HOST_MISMATCH = 62  # X509_V_ERR_HOSTNAME_MISMATCH
 _VERIFY_IP_MISMATCH = 64  # X509_V_ERR_IP_ADDRESS_MISMATCH
@@ -80,6 +103,13 @@ def explain(
             f"({_text(error)}): check kafka.sasl_mechanism, sasl_username and sasl_password"
         )
     return _other(error, where, settings)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the brokers may well answer otherwise after a while."""
+    if isinstance(error, BrokerUnavailableError | _NO_ANSWER):
+        return True
+    return isinstance(error, KafkaError) and bool(error.retriable)
 
 
 def _other(error: BaseException, where: str, settings: Settings) -> StreamEwmaError:

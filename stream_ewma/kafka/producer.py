@@ -50,7 +50,7 @@ class PartitionProducer:
         try:
             await producer.start()
         except BaseException:
-            await _within(producer.stop(), _STOP_S)
+            await end(producer)
             raise
         self._producer = producer
 
@@ -66,24 +66,12 @@ class PartitionProducer:
         """
         if self._producer is None:
             raise KafkaError("the producer is not started")
-        try:
-            future: asyncio.Future[object] = await self._producer.send_batch(
-                FinishedBatch(batch), topic, partition=partition
-            )
-        except AssertionError as error:  # aiokafka's word for it
-            raise UnknownTopicOrPartitionError(f"{topic} has no partition {partition}") from error
-        return future
+        return await hand_over(self._producer, FinishedBatch(batch), topic, partition)
 
     async def stop(self) -> bool:
         """Stop; a producer that does not end in time is killed. Answers whether it ended."""
         producer, self._producer = self._producer, None
-        if producer is None:
-            return True
-        if await _within(producer.stop(), _STOP_S):
-            return True
-        _log.warning("a producer did not stop within %.0f s and was dropped", _STOP_S)
-        await _kill(producer)
-        return False
+        return producer is None or await end(producer)
 
 
 def is_refusal(error: BaseException, attempts: int) -> bool:
@@ -97,20 +85,42 @@ def is_refusal(error: BaseException, attempts: int) -> bool:
     return type(error) is UnknownError and attempts > 1
 
 
-async def _within(awaitable: Awaitable[Any], seconds: float) -> bool:
+async def hand_over(
+    producer: RawProducer, batch: FinishedBatch, topic: str, partition: int
+) -> "asyncio.Future[object]":
+    """Queue a batch; the future answers when the broker has it, or tells why not.
+
+    Waits while an earlier batch for the same partition is still queued, `request_timeout_ms` long.
+
+    Raises:
+        KafkaError: the producer cannot take it.
+    """
+    try:
+        future: asyncio.Future[object] = await producer.send_batch(
+            batch, topic, partition=partition
+        )
+    except AssertionError as error:  # aiokafka's word for it
+        raise UnknownTopicOrPartitionError(f"{topic} has no partition {partition}") from error
+    return future
+
+
+async def end(producer: RawProducer) -> bool:
+    """Stop within seconds; one that hangs is killed. Answers whether it stopped by itself."""
+    if await _within(producer.stop()):
+        return True
+    _log.warning("a producer did not stop within %.0f s and was dropped", _STOP_S)
+    # A second stop() would return at once and leave the sender alive, able to send.
+    await producer._sender.kill()  # noqa: SLF001  no public way to end it
+    await _within(producer.client.close())
+    return False
+
+
+async def _within(awaitable: Awaitable[Any]) -> bool:
     """Wait for `awaitable` so long at most; it is left running, not cancelled, after that."""
     task = asyncio.ensure_future(awaitable)
-    done, _ = await asyncio.wait({task}, timeout=seconds)
+    done, _ = await asyncio.wait({task}, timeout=_STOP_S)
     if not done:
         # Whoever gives up on it must not be told of its end as an unhandled error.
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         return False
-    return task.exception() is None
-
-
-async def _kill(producer: RawProducer) -> None:
-    # A second stop() would return at once and leave the sender alive, able to send.
-    sender = producer._sender.sender_task  # noqa: SLF001  no public way to end it
-    if sender is not None:
-        sender.cancel()
-    await _within(producer.client.close(), _STOP_S)
+    return not task.cancelled() and task.exception() is None

@@ -25,6 +25,7 @@ from aiokafka.producer import producer as producer_module
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from stream_ewma.kafka.frames import RawClient, with_replaced
+from stream_ewma.kafka.sending import RawAccumulator, RawSender, RawTransactionManager
 from stream_ewma.records.fetched import BatchRun, RunKind, split_runs
 from stream_ewma.records.writer import EncodedBatch
 
@@ -131,9 +132,15 @@ class RawConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no ty
 
 
 class RawProducer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka has no types
-    """aiokafka's producer, whose batches reach the socket as they stand."""
+    """aiokafka's producer, whose batches reach the socket as they stand; see `sending`."""
 
-    __init__ = with_replaced(producer_module.AIOKafkaProducer.__init__, AIOKafkaClient=RawClient)
+    __init__ = with_replaced(
+        producer_module.AIOKafkaProducer.__init__,
+        AIOKafkaClient=RawClient,
+        Sender=RawSender,
+        MessageAccumulator=RawAccumulator,
+        TransactionManager=RawTransactionManager,
+    )
 
 
 class FinishedBatch:

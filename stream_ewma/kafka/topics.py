@@ -24,6 +24,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from stream_ewma.errors import AccessDeniedError, TopicError
 from stream_ewma.kafka.connect import client_options
 from stream_ewma.kafka.errors import explain
+from stream_ewma.kafka.topic_ids import ask_topic_ids
 from stream_ewma.settings import Settings
 
 _RETRY_S = 0.1
@@ -142,6 +143,20 @@ async def verify(settings: Settings) -> dict[str, int]:
     if problems:
         raise TopicError("\n".join(problems))
     return {s.name: s.partitions for s in states if s.role is Role.INPUT and s.partitions}
+
+
+async def identities(settings: Settings) -> dict[str, tuple[str | None, int | None]]:
+    """Kafka's id and the partition count of each input topic; None where they are not known.
+
+    Raises:
+        BrokerUnavailableError: no broker answers.
+        AccessDeniedError: the broker does not let this user see the topics.
+    """
+    names = settings.input.topics
+    async with _admin(settings) as admin:
+        ids = await ask_topic_ids(admin, names)
+        counts = await _partition_counts(admin, names)
+    return {name: (ids[name], counts[name]) for name in names}
 
 
 async def create(settings: Settings, states: Sequence[TopicState]) -> list[TopicState]:

@@ -9,6 +9,8 @@ from stream_ewma.engine.config import TaskConfig
 from stream_ewma.kafka import topics
 from stream_ewma.kafka.connect import wait_for_broker
 from stream_ewma.service.config import task_config
+from stream_ewma.service.opening import Parts
+from stream_ewma.service.positions import TopicIdentity
 from stream_ewma.service.warm import warm
 from stream_ewma.service.worker import Worker
 from stream_ewma.settings import Settings
@@ -23,6 +25,7 @@ async def run_service(
     *,
     stop: asyncio.Event,
     on_ready: Callable[[], None] | None = None,
+    parts: Parts = Parts(),  # noqa: B008  it is frozen
 ) -> None:
     """Smooth the input topics until `stop` is set.
 
@@ -30,14 +33,18 @@ async def run_service(
         settings: everything.
         stop: set it to finish, deliver, commit and leave the group; at the start, to give up.
         on_ready: called once, when the first assignment is being worked on.
+        parts: the classes to put it together from.
 
     Raises:
         StreamEwmaError: the service cannot start or go on; its class says what to do.
     """
     config = task_config(settings)
-    if not await _prepare(settings, config, stop):
+    identities = await _prepare(settings, config, stop)
+    if identities is None:
         return
-    worker = Worker(settings, config, on_ready)
+    if not settings.state.durable:
+        _log.warning("state.durable is false: state is lost when the service ends")
+    worker = Worker(settings, config, identities, on_ready, parts=parts)
     await worker.run(stop)
     counted = worker.counters
     _log.info(
@@ -58,10 +65,12 @@ def _causes(counts: Counter[str], form: str) -> str:
     return form % listed if listed else ""
 
 
-async def _prepare(settings: Settings, config: TaskConfig, stop: asyncio.Event) -> bool:
+async def _prepare(
+    settings: Settings, config: TaskConfig, stop: asyncio.Event
+) -> dict[str, TopicIdentity] | None:
     """Compile or load the kernels while the brokers are asked whether all is in place.
 
-    Answers whether the service may start: not if `stop` was set meanwhile.
+    Answers which topics the inputs are; None if `stop` was set meanwhile.
     """
     stopped = asyncio.ensure_future(stop.wait())
     warming = asyncio.ensure_future(warm(config))
@@ -74,14 +83,18 @@ async def _prepare(settings: Settings, config: TaskConfig, stop: asyncio.Event) 
             if stop.is_set():
                 # A question cut off leaves its connection open: let it come to its end.
                 await asyncio.wait({asking}, timeout=_LAST_ANSWER_S)
-                return False
+                return None
             await part
     finally:
         for task in (stopped, warming, asking):
             task.cancel()
-    return True
+    return asking.result()
 
 
-async def _ask_brokers(settings: Settings) -> None:
+async def _ask_brokers(settings: Settings) -> dict[str, TopicIdentity]:
     await wait_for_broker(settings)
     await topics.verify(settings)
+    if not settings.state.durable:
+        return {}
+    found = await topics.identities(settings)
+    return {name: TopicIdentity(*identity) for name, identity in found.items()}

@@ -42,6 +42,7 @@ def task_config(settings: Settings) -> TaskConfig:
         names=names.outputs,
         sessions=None if smoothing.reset_daily is None else DailySessions(*smoothing.reset_daily),
         stale_after_ms=smoothing.stale_after,
+        durable=settings.state.durable,
         max_keys=settings.state.max_keys,
         max_key_bytes=read.max_key_bytes,
         max_future_skew_ms=read.max_future_skew,
@@ -56,4 +57,5 @@ def task_config(settings: Settings) -> TaskConfig:
         pass_headers=write.headers == "pass",
         max_batch_bytes=write.max_batch_bytes,
         compression=Compression(write.compression_type),
+        factor_names=tuple(smoothing.named),
     )

@@ -17,7 +17,10 @@ class Counters:
         skipped: records left out on purpose, by cause.
         noted: readings absorbed with a remark, and records made for silent keys.
         commits: successful commits.
+        rows: rows of state written by them.
+        restored: keys whose state was read back.
         rebalances: assignments received.
+        recoveries: times a partition was given up after a failure and taken over anew.
         resends: times a producer was replaced after a failed batch.
     """
 
@@ -27,7 +30,10 @@ class Counters:
     skipped: Counter[str] = field(default_factory=Counter)
     noted: Counter[str] = field(default_factory=Counter)
     commits: int = 0
+    rows: int = 0
+    restored: int = 0
     rebalances: int = 0
+    recoveries: int = 0
     resends: int = 0
 
     def add(self, step: Step) -> None:

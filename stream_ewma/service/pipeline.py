@@ -1,4 +1,4 @@
-"""One input partition in motion: runs come in, are computed on a thread, and are delivered."""
+"""One input partition in motion: runs come in, are computed on a thread, and are committed."""
 
 import asyncio
 from collections import deque
@@ -6,13 +6,17 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 
 from stream_ewma.engine.outgoing import OutgoingBatch
-from stream_ewma.engine.step import Step
+from stream_ewma.engine.step import Cut, Step
 from stream_ewma.engine.task import PartitionTask
 from stream_ewma.errors import FatalError
+from stream_ewma.kafka.committer import Committer
 from stream_ewma.kafka.consumer import Partition
 from stream_ewma.kafka.delivery import Delivery
+from stream_ewma.kafka.transactions import TransactionalProducer
 from stream_ewma.records.fetched import BatchRun
+from stream_ewma.service.commits import Commits
 from stream_ewma.service.counters import Counters
+from stream_ewma.service.pace import CommitPace
 from stream_ewma.settings import Settings
 
 _MOST_WAITING_BYTES = 4 << 20
@@ -29,10 +33,20 @@ class Pipeline:
         settings: names and limits.
         partition: the input partition.
         task: its state; only one step runs at a time.
+        producer: of the partition's transactions; None: nothing is kept (`state.durable: false`).
+        kept: the position that the changelog holds; None: none yet.
         threads: where steps are computed.
+        pace: of the commits.
         counters: what is counted.
         on_room: called when `wants_more` may have become true.
         on_step: called with each step, after it was counted.
+
+    Attributes:
+        partition: the same.
+        committed: the group's offset as far as it is known; without `producer` others commit.
+        parked: nothing more is taken: the next batch cannot be read.
+        delivery: where outputs go at once; None under exactly_once.
+        committer: the partition's transactions; None without `producer`.
     """
 
     def __init__(
@@ -40,7 +54,10 @@ class Pipeline:
         settings: Settings,
         partition: Partition,
         task: PartitionTask,
+        producer: TransactionalProducer | None,
+        kept: int | None,
         threads: Executor,
+        pace: CommitPace,
         counters: Counters,
         on_room: Callable[[], None],
         on_step: Callable[[Partition, Step], None],
@@ -60,14 +77,32 @@ class Pipeline:
         self._idle = asyncio.Event()
         self._idle.set()
         self._active = False
-        self.delivery = Delivery(
-            settings, partition, task.position, self._refused, self._count_resend
-        )
+        self._failed = False
+        self._has_committed = False
+        self.delivery: Delivery | None = None
+        self.committer: Committer | None = None
+        self._commits: Commits | None = None
+        if not settings.is_exactly_once:
+            self.delivery = Delivery(
+                settings, partition, task.position, self._refused, self._count_resend
+            )
+        if producer is not None:
+            self.committer = Committer(
+                settings, partition, producer, task.position, self.delivery, self._is_committed
+            )
+            self._commits = Commits(
+                settings, task, kept, self.committer, threads, pace, self._arrived.set
+            )
 
     @property
     def position(self) -> int:
         """Offset of the next record to process."""
         return self._task.position
+
+    @property
+    def has_committed(self) -> bool:
+        """Whether anything was committed since the partition was taken over."""
+        return self._has_committed
 
     @property
     def active(self) -> bool:
@@ -81,12 +116,17 @@ class Pipeline:
             self._active
             and not self.parked
             and self._waiting_bytes < _MOST_WAITING_BYTES
-            and self.delivery.has_room
+            and self._has_room
         )
+
+    @property
+    def _has_room(self) -> bool:
+        return all(way.has_room for way in (self.delivery, self.committer) if way is not None)
 
     def begin(self) -> None:
         """Take runs from `position` on."""
         self._active = True
+        self._arrived.set()  # where a partition is begun for the first time is to be committed
         self._on_room()
 
     def feed(self, runs: list[BatchRun]) -> None:
@@ -111,12 +151,20 @@ class Pipeline:
         """
         if self.at_rest and position > self._task.position:
             self._task.position = position
-            self.delivery.publish([], position)
+            self._publish([], position)
+            self._arrived.set()
 
     async def halt(self) -> None:
-        """Take no more, finish the step at work, and return when all is delivered."""
+        """Take no more, finish the step at work, and return when all is delivered, and committed.
+
+        Without state that is kept, the caller has to commit.
+        """
         await self.settle()
-        await self.delivery.drain()
+        if self._commits is not None and self.committer is not None and not self._failed:
+            await self._commits.cut()
+            await self.committer.drain()
+        elif self.delivery is not None:
+            await self.delivery.drain()
 
     async def settle(self) -> None:
         """Take no more, and return when no step is at work: `position` stands still."""
@@ -135,13 +183,45 @@ class Pipeline:
             await self._arrived.wait()
             self._arrived.clear()
             while self._waiting:
-                await self.delivery.wait_for_room()
+                await self._wait_for_room()
                 runs = self._take()
                 if not runs:
                     break
                 await self._step(runs)
                 # The next wait is not to keep a response in memory that is done with.
                 del runs
+                await self._commit_if_due()
+            await self._commit_if_due()
+
+    async def stop(self) -> None:
+        """Disconnect; what is neither delivered nor committed is given up."""
+        if self._commits is not None:
+            self._commits.stop()
+        for way in (self.committer, self.delivery):
+            if way is not None:
+                await way.stop()
+
+    async def _wait_for_room(self) -> None:
+        for way in (self.delivery, self.committer):
+            if way is not None:
+                await way.wait_for_room()
+
+    async def _commit_if_due(self) -> None:
+        if self._commits is not None and not self._failed:
+            await self._commits.cut_if_due()
+
+    def _is_committed(self, cut: Cut) -> None:
+        self.committed = cut.next_offset
+        self._has_committed = True
+        self._counters.commits += 1
+        self._counters.rows += cut.rows
+        self._arrived.set()  # what has come meanwhile may be due
+
+    def _publish(self, batches: list[OutgoingBatch], next_offset: int) -> None:
+        if self.delivery is not None:
+            self.delivery.publish(batches, next_offset)
+        elif self.committer is not None:
+            self.committer.publish(batches)
 
     async def _step(self, runs: list[BatchRun]) -> None:
         self._idle.clear()
@@ -169,7 +249,11 @@ class Pipeline:
 
     def _finish(self, step: Step, runs: list[BatchRun]) -> None:
         self._counters.add(step)
-        self.delivery.publish(step.batches, step.next_offset)
+        # The state has gone beyond the record that stops the service: it must not be kept.
+        self._failed = step.failure is not None
+        self._publish(step.batches, step.next_offset)
+        if self._commits is not None:
+            self._commits.add(step.consumed)
         if step.unreadable is not None:
             self.parked = True
             self._waiting.clear()

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -12,14 +12,16 @@ from typing import Any
 from stream_ewma.engine.config import TaskConfig
 from stream_ewma.engine.dead_letters import Reason
 from stream_ewma.engine.step import Step
-from stream_ewma.engine.task import PartitionTask
 from stream_ewma.errors import DrainError, FatalError, StreamEwmaError
-from stream_ewma.kafka.consumer import CommitRefusedError, GroupConsumer, Partition
+from stream_ewma.kafka.consumer import CommitRefusedError, Partition
 from stream_ewma.kafka.errors import explain
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.service.counters import Counters
+from stream_ewma.service.opening import Opening, Parts
+from stream_ewma.service.partitions import Hooks, Partitions
 from stream_ewma.service.pipeline import Pipeline
-from stream_ewma.service.positions import Start, start_positions
+from stream_ewma.service.positions import TopicIdentity
+from stream_ewma.service.watchdog import Watchdog
 from stream_ewma.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -36,30 +38,47 @@ class Worker:
     Args:
         settings: everything.
         config: what the partitions' tasks have in common.
+        identities: the input topics as they are; empty where no state is kept.
         on_ready: called once the first assignment is being worked on.
+        parts: the classes to use.
     """
 
     def __init__(
-        self, settings: Settings, config: TaskConfig, on_ready: Callable[[], None] | None
+        self,
+        settings: Settings,
+        config: TaskConfig,
+        identities: Mapping[str, TopicIdentity],
+        on_ready: Callable[[], None] | None,
+        *,
+        parts: Parts = Parts(),  # noqa: B008  it is frozen
     ) -> None:
         self._settings = settings
-        self._config = config
         self._on_ready = on_ready
-        self._consumer = GroupConsumer(settings, self._revoked, self._assigned)
+        self._consumer = parts.consumer(settings, self._revoked, self._assigned)
         self._threads = ThreadPoolExecutor(settings.worker_threads, "stream-ewma")
-        # Unknown to whoever chooses the keys; never leaves this process.
-        self._hash_seed = (secrets.randbits(64), secrets.randbits(64))
-        self._pipelines: dict[Partition, Pipeline] = {}
-        self._tasks: dict[Partition, list[asyncio.Task[None]]] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._stopping = asyncio.Event()
         self._room = asyncio.Event()
-        self._assignment = 0
-        self._taking_over = asyncio.Lock()
         self._commit: asyncio.Task[None] | None = None
         self._rejections_logged: dict[Reason, float] = {}
         self.counters = Counters()
+        opening = Opening(
+            settings,
+            config,
+            parts,
+            self._consumer,
+            identities,
+            self._threads,
+            # Unknown to whoever chooses the keys; never leaves this process.
+            (secrets.randbits(64), secrets.randbits(64)),
+            self.counters,
+        )
+        hooks = Hooks(self._spawn, self._fail, self._room.set, self._stepped, self._ready)
+        self._partitions = Partitions(
+            settings, self._consumer, opening, self._threads, self.counters, hooks
+        )
+        self._watchdog = Watchdog(settings, self._consumer, self._partitions, identities)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish, deliver, commit and leave.
@@ -71,7 +90,9 @@ class Worker:
         try:
             await self._consumer.start()
             self._spawn(self._poll_loop(), "poll loop")
-            self._spawn(self._commit_loop(), "commit loop")
+            self._spawn(self._watchdog.run(), "watchdog")
+            if not self._settings.state.durable:
+                self._spawn(self._commit_loop(), "commit loop")
             stopped = asyncio.create_task(stop.wait())
             ends: set[asyncio.Future[Any]] = {stopped, self._failure}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -171,85 +192,28 @@ class Worker:
 
     # -- the group ----------------------------------------------------------------------------
 
+    @property
+    def _pipelines(self) -> dict[Partition, Pipeline]:
+        return self._partitions.pipelines
+
     async def _revoked(self) -> None:
-        """Finish what is at work and commit it while the group still knows this member."""
-        self._assignment += 1
-        halts = [asyncio.ensure_future(p.halt()) for p in self._pipelines.values() if p.active]
-        if not halts:
-            return
-        await asyncio.wait(halts, timeout=_REVOKE_S)
-        for halt in halts:
-            halt.cancel()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._commit_rest(), _REVOKE_S)
+        await self._partitions.revoked()
+        if not self._settings.state.durable:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._commit_rest(), _REVOKE_S)
 
     def _assigned(self, partitions: frozenset[Partition]) -> None:
-        self._assignment += 1
-        self.counters.rebalances += 1
-        self._spawn(self._take_over(partitions, self._assignment), "take over")
+        self._partitions.assigned(partitions)
 
-    async def _take_over(self, partitions: frozenset[Partition], assignment: int) -> None:
-        """Find each partition's start and begin; state of partitions that stayed is kept."""
-        # One at a time: the next rebalance can come while producers of the last one still stop.
-        async with self._taking_over:
-            if assignment != self._assignment:
-                return
-            for gone in self._pipelines.keys() - partitions:
-                await self._drop(gone)
-            for pipeline in self._pipelines.values():
-                await pipeline.settle()
-            kept = {partition: p.position for partition, p in self._pipelines.items()}
-            starts = await start_positions(self._consumer, self._settings, partitions, kept)
-            for partition, position in kept.items():
-                if starts[partition].position != position:
-                    await self._drop(partition)
-            if assignment == self._assignment:
-                self._begin(starts)
-
-    def _begin(self, starts: dict[Partition, Start]) -> None:
-        kept_count = len(self._pipelines)
-        for partition, start in sorted(starts.items()):
-            pipeline = self._pipelines.get(partition) or self._open(partition, start.position)
-            pipeline.committed = start.committed
-            if self._consumer.begin(partition, start.position):
-                pipeline.begin()
-        names = ", ".join(map(str, sorted(starts))) or "none"
-        _log.info("assigned: %s (%d kept their state)", names, kept_count)
+    def _ready(self) -> None:
         if self._on_ready is not None:
             self._on_ready()
             self._on_ready = None
 
-    def _open(self, partition: Partition, position: int) -> Pipeline:
-        task = PartitionTask(
-            partition.topic, partition.number, position, self._config, self._hash_seed
-        )
-        pipeline = Pipeline(
-            self._settings,
-            partition,
-            task,
-            self._threads,
-            self.counters,
-            self._room.set,
-            self._stepped,
-        )
-        self._pipelines[partition] = pipeline
-        self._tasks[partition] = [
-            self._spawn(pipeline.run(), f"pipeline {partition}"),
-            self._spawn(pipeline.delivery.run(), f"delivery {partition}"),
-        ]
-        return pipeline
-
-    async def _drop(self, partition: Partition) -> None:
-        """Forget a partition that another member has now."""
-        pipeline = self._pipelines.pop(partition)
-        for task in self._tasks.pop(partition):
-            task.cancel()
-        await pipeline.delivery.stop()
-
-    # -- committing ---------------------------------------------------------------------------
+    # -- committing, where no state is kept ---------------------------------------------------
 
     async def _commit_loop(self) -> None:
-        interval_s = self._settings.delivery.commit_interval / 1000
+        interval_s = self._settings.commit_interval_ms / 1000
         while not self._stopping.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), interval_s)
@@ -262,7 +226,8 @@ class Worker:
         offsets = {
             partition: pipeline.delivery.delivered_offset
             for partition, pipeline in self._pipelines.items()
-            if pipeline.delivery.delivered_offset != pipeline.committed
+            if pipeline.delivery is not None
+            and pipeline.delivery.delivered_offset != pipeline.committed
         }
         if offsets:
             self._commit = self._spawn(self._commit_offsets(offsets), "commit")
@@ -299,7 +264,6 @@ class Worker:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.delivery.shutdown_timeout / 1000
         self._stopping.set()
-        self._assignment += 1
 
         async def within(work: Coroutine[Any, Any, Any]) -> bool:
             task = asyncio.ensure_future(work)
@@ -310,12 +274,8 @@ class Worker:
             return task.cancelled() or task.exception() is None
 
         drained = await within(self._finish()) if clean else False
-        for tasks in self._tasks.values():
-            for task in tasks:
-                task.cancel()
         await within(self._consumer.stop())
-        for pipeline in list(self._pipelines.values()):
-            await within(pipeline.delivery.stop())
+        await within(self._partitions.stop())
         for task in list(self._background):
             task.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -326,5 +286,6 @@ class Worker:
             )
 
     async def _finish(self) -> None:
-        await asyncio.gather(*(pipeline.halt() for pipeline in self._pipelines.values()))
-        await self._commit_rest()
+        await self._partitions.finish()
+        if not self._settings.state.durable:
+            await self._commit_rest()

@@ -8,10 +8,13 @@ from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from stream_ewma.settings.sections import (
+    DeliverySettings,
     InputSettings,
     KafkaSettings,
     TopicsSettings,
 )
+
+_LONGEST_TOPIC_NAME = 249
 
 CONFLICT = "conflict"
 """Type of the pydantic errors raised here; their context names the other fields involved."""
@@ -60,6 +63,27 @@ def kafka(section: KafkaSettings) -> Iterator[Conflict]:
         )
     yield from _sasl(section)
     yield from _ssl(section)
+
+
+def delivery(section: DeliverySettings, kafka: KafkaSettings) -> Iterator[Conflict]:
+    """Times within which a transaction cannot be brought to its end."""
+    if section.transaction_timeout < kafka.request_timeout_ms:
+        yield Conflict(
+            "delivery.transaction_timeout",
+            f"{section.transaction_timeout}ms is less than kafka.request_timeout_ms"
+            f" ({kafka.request_timeout_ms}), so the brokers could give a transaction up while one"
+            f" request of it waits for its answer; write {kafka.request_timeout_ms}ms or more",
+            ("kafka.request_timeout_ms",),
+        )
+    interval = section.commit_interval
+    if interval is not None and interval * 2 > section.transaction_timeout:
+        yield Conflict(
+            "delivery.commit_interval",
+            f"{interval}ms is more than half of transaction_timeout"
+            f" ({section.transaction_timeout}ms), so the brokers would give the transactions up;"
+            f" write {section.transaction_timeout // 2}ms or less",
+            ("delivery.transaction_timeout",),
+        )
 
 
 def _sasl(kafka: KafkaSettings) -> Iterator[Conflict]:
@@ -159,8 +183,16 @@ def input_(section: InputSettings) -> Iterator[Conflict]:
         )
 
 
-def topic_names(outputs: Mapping[str, str], dead_letters: str) -> Iterator[Conflict]:
-    """Topics in two roles; `outputs` is the output topic of each input topic."""
+def topic_names(
+    outputs: Mapping[str, str], dead_letters: str, changelogs: Mapping[str, str]
+) -> Iterator[Conflict]:
+    """Topics in two roles.
+
+    Args:
+        outputs: the output topic of each input topic.
+        dead_letters: the dead-letter topic.
+        changelogs: the changelog topic of each input topic.
+    """
     for topic, output in outputs.items():
         if output in outputs:
             yield Conflict(
@@ -176,6 +208,22 @@ def topic_names(outputs: Mapping[str, str], dead_letters: str) -> Iterator[Confl
             f"'{dead_letters}' is {role} topic too; write another name",
             ("input.topics", "output.topic", "application_id"),
         )
+    taken = {*outputs, *outputs.values(), dead_letters}
+    for topic, changelog in changelogs.items():
+        if changelog in taken:
+            yield Conflict(
+                "application_id",
+                f"'{changelog}' keeps the state of {topic} and has another role too;"
+                " write another application_id",
+                ("input.topics", "output.topic", "dead_letters.topic"),
+            )
+        elif len(changelog) > _LONGEST_TOPIC_NAME:
+            yield Conflict(
+                "application_id",
+                f"'{changelog}', which keeps the state of {topic}, is longer than Kafka allows"
+                f" ({_LONGEST_TOPIC_NAME}); write a shorter application_id",
+                ("input.topics",),
+            )
 
 
 def new_topics(section: TopicsSettings) -> Iterator[Conflict]:

@@ -73,10 +73,16 @@ class Settings(BaseSettings):
             *checks.kafka(self.kafka),
             *checks.input_(self.input),
             *smoothing_checks.smoothing(self.input, self.smoothing, self.output),
-            *checks.topic_names(outputs, self.dead_letter_topic),
+            *checks.delivery(self.delivery, self.kafka),
+            *checks.topic_names(outputs, self.dead_letter_topic, self._changelogs()),
             *checks.new_topics(self.topics),
         )
         return self
+
+    def _changelogs(self) -> dict[str, str]:
+        if not self.state.durable:
+            return {}
+        return {topic: self.changelog_topic(topic) for topic in self.input.topics}
 
     def output_topic(self, input_topic: str) -> str:
         """The topic that the smoothed records of `input_topic` go to."""
@@ -86,6 +92,21 @@ class Settings(BaseSettings):
     def dead_letter_topic(self) -> str:
         """The topic that dead letters go to."""
         return self.dead_letters.topic or f"{self.application_id}-dlq"
+
+    def changelog_topic(self, input_topic: str) -> str:
+        """The topic that keeps the state of `input_topic`."""
+        return f"{self.application_id}-{input_topic}-changelog"
+
+    @property
+    def is_exactly_once(self) -> bool:
+        """Whether outputs are published in the transactions that cover them."""
+        return self.state.durable and self.delivery.guarantee == "exactly_once"
+
+    @property
+    def commit_interval_ms(self) -> int:
+        """Time between two commits."""
+        default = 100 if self.is_exactly_once else 1_000
+        return self.delivery.commit_interval or default
 
     @property
     def client_id(self) -> str:

@@ -116,13 +116,21 @@ class InputSettings(Section):
     """Longest key, in bytes; longer ones are dead letters."""
     max_value_bytes: Bytes = _MIB
     """Longest value, in bytes; longer ones are dead letters."""
+    on_gap: Literal["refuse", "accept"] = "refuse"
+    """What to do where retention removed records unread: stop, or go on behind them."""
 
 
 class StateSettings(Section):
-    """Bounds of what is kept in memory."""
+    """What is kept of each key, and for how long."""
 
+    durable: bool = True
+    """Whether the state is kept in a changelog topic; else it is lost when the service ends."""
     max_keys: Positive = 10_000_000
     """Most keys of one partition; records of further keys are dead letters."""
+    ttl: PositiveDurationMs | None = None
+    """Event time without a reading after which a key is forgotten; null: never."""
+    on_loss: Literal["refuse", "accept"] = "refuse"
+    """What to do without the state of a partition that was read before: stop, or begin anew."""
 
 
 class EmitSettings(Section):
@@ -173,10 +181,16 @@ class DeadLetterSettings(Section):
 
 
 class DeliverySettings(Section):
-    """When progress is made durable."""
+    """How often a record may appear in the output, and when progress is made durable."""
 
-    commit_interval: PositiveDurationMs = 1_000
-    """Longest time between two commits of the position."""
+    guarantee: Literal["exactly_once", "at_least_once"] = "exactly_once"
+    """Outputs in the transaction of state and position, or at once and perhaps twice."""
+    commit_interval: PositiveDurationMs | None = None
+    """Time between two commits; null: 100ms for exactly_once, which it delays, else 1s."""
+    commit_max_records: Positive = 1_000_000
+    """Records after which a commit is made before its time."""
+    transaction_timeout: Annotated[PositiveDurationMs, Field(ge=1_000, le=900_000)] = 60_000
+    """Time after which the brokers give up a transaction; stay below their maximum."""
     shutdown_timeout: PositiveDurationMs = 20_000
     """Time to finish, publish and commit after SIGTERM."""
 

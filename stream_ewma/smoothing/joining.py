@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from enum import IntEnum
 from math import isfinite
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_ewma.columns import UInt8
 from stream_ewma.jit import inner_kernel, kernel
 from stream_ewma.smoothing.layout import COUNT
+from stream_ewma.smoothing.mode import Mode
 from stream_ewma.smoothing.parameters import Clock, Factor
 from stream_ewma.smoothing.plan import Plan, Program, Row, steady_weight
 from stream_ewma.smoothing.power import exp2_negative
@@ -120,7 +122,12 @@ def _merge(into: Row, other: Row, program: Program, used: int) -> None:
 
 
 def change_factors(
-    state: KeyedState, rows: int, old: Plan, new: Sequence[tuple[Factor, ...]], sets: UInt8
+    state: KeyedState,
+    rows: int,
+    old: Sequence[tuple[Factor, ...]],
+    new: Sequence[tuple[Factor, ...]],
+    sets: NDArray[np.integer[Any]],
+    mode: Mode,
 ) -> UInt8:
     """Move the rows of `state` to other factors, keeping what means the same for both.
 
@@ -129,11 +136,12 @@ def change_factors(
     without bias correction it is that. In event time it decays by the new half life from now on.
 
     Args:
-        state: changed in place; laid out by `old`.
+        state: changed in place.
         rows: how many rows are in use.
-        old: the plan so far.
-        new: the factors that each of `old.sets` becomes.
-        sets: uint8 (rows,) or wider, the set of each row.
+        old: sets of factors so far.
+        new: what each of them becomes.
+        sets: integers (rows,), the set of each row.
+        mode: of the state.
 
     Returns:
         uint8 (rows,), a `Change`.
@@ -141,13 +149,14 @@ def change_factors(
     Raises:
         ValueError: the sets differ in number or size.
     """
-    if len(new) != len(old.sets) or any(len(factors) != old.factor_count for factors in new):
+    sizes = [[len(factors) for factors in each] for each in (old, new)]
+    if sizes[0] != sizes[1]:
         raise ValueError("factors: the new sets must be as many, and as large, as the old ones")
     places = state.places
     changes = np.zeros(rows, np.uint8)
     words = state.words[: rows * places.width].reshape(rows, places.width)
     numbers = words.view(np.float64)
-    for index, (before, after) in enumerate(zip(old.sets, new, strict=True)):
+    for index, (before, after) in enumerate(zip(old, new, strict=True)):
         if before == after:
             continue
         found = np.flatnonzero((sets[:rows] == index) & (words[:, COUNT] > 0))
@@ -161,7 +170,7 @@ def change_factors(
         for k, factor in enumerate(after):
             column = places.first_factor + k * places.stride + places.weight
             steady = steady_weight(factor.count_alpha)
-            if old.mode.adjusts(event_time=False):
+            if mode.adjusts(event_time=False):
                 numbers[found, column] = np.minimum(numbers[found, column], steady)
             else:
                 numbers[found, column] = steady

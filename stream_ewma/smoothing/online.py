@@ -346,7 +346,9 @@ def _converted(block: Block, plan: Plan) -> Int64:
     state = KeyedState(block.plan.places)
     state.grow(1)
     state.row(0)[:] = block.row
-    joining.change_factors(state, 1, block.plan, plan.sets, np.zeros(1, np.uint8))
+    joining.change_factors(
+        state, 1, block.plan.sets, plan.sets, np.zeros(1, np.uint8), block.plan.mode
+    )
     return state.row(0)
 
 

@@ -90,6 +90,15 @@ class KeyedState:
         """
         self.factor[slots] = factor_index
 
+    def clear(self, slots: Int32 | Int64) -> None:
+        """Empty the rows of `slots`; they have factor set 0 again.
+
+        Raises:
+            IndexError: a slot has no row.
+        """
+        self.words.reshape(-1, self.places.width)[slots] = 0
+        self.factor[slots] = 0
+
     def row(self, slot: int) -> NDArray[np.int64]:
         """The words of one row, a view.
 

@@ -14,7 +14,7 @@ from stream_ewma.engine.step import Step
 from stream_ewma.records.compression import Compression
 from stream_ewma.records.fetched import BatchRun, split_runs
 from stream_ewma.records.reader import decode
-from stream_ewma.records.writer import encode, encode_headers
+from stream_ewma.records.writer import EncodedBatch, encode, encode_headers
 
 NOW_MS = 1_767_225_600_000
 
@@ -31,10 +31,8 @@ class Record:
     headers: Headers = field(default=())
 
 
-def runs_of(records: Sequence[Record], first_offset: int = 0) -> list[BatchRun]:
-    """`records` as a fetch response with one batch that begins at `first_offset`."""
-    if not records:
-        return []
+def encoded(records: Sequence[Record]) -> EncodedBatch:
+    """`records` as one batch that a producer can send."""
     (batch,) = encode(
         np.array([record.timestamp for record in records], np.int64),
         Spans.of([record.key for record in records]),
@@ -44,7 +42,14 @@ def runs_of(records: Sequence[Record], first_offset: int = 0) -> list[BatchRun]:
         max_batch_bytes=1 << 30,
         compression=Compression.NONE,
     )
-    data = batch.to_bytes(-1, -1, -1, False)
+    return batch
+
+
+def runs_of(records: Sequence[Record], first_offset: int = 0) -> list[BatchRun]:
+    """`records` as a fetch response with one batch that begins at `first_offset`."""
+    if not records:
+        return []
+    data = encoded(records).to_bytes(-1, -1, -1, False)
     return split_runs(first_offset.to_bytes(8, "big") + data[8:])
 
 

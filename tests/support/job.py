@@ -20,6 +20,7 @@ class Job:
         topic: the input.
         output: the smoothed records.
         dead: the dead letters.
+        changelog: the kept state.
         topics: the topics to read; a test may add to them.
         group: the consumer group, which is the application id.
     """
@@ -43,6 +44,9 @@ class Job:
             f"{self.topic}-ewma", partitions=partitions, **(output_config or {})
         )
         self.dead = cluster.create_topic(f"{self.group}-dlq", partitions=partitions)
+        self.changelog = cluster.create_topic(
+            f"{self.group}-{self.topic}-changelog", partitions=partitions, cleanup_policy="compact"
+        )
         self.topics = [self.topic]
         self.services: list[Service] = []
 

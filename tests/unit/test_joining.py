@@ -184,7 +184,7 @@ def test_what_depends_on_the_order_does_not_merge(
 def changed(plan: Plan, new: list[tuple[Factor, ...]], series: Series) -> tuple[Series, list[int]]:
     """Move a series to other factors."""
     used = series.state.factor[: series.keys]
-    changes = change_factors(series.state, series.keys, plan, new, used)
+    changes = change_factors(series.state, series.keys, plan.sets, new, used, plan.mode)
     after = Series(Plan(sets=tuple(new), mode=plan.mode, outputs=plan.outputs), keys=series.keys)
     after.state = series.state
     return after, changes.tolist()
@@ -250,7 +250,7 @@ def test_another_clock_restarts_the_key_and_only_those_that_have_it() -> None:
 def test_new_factors_must_be_as_many(new: list[tuple[Factor, ...]]) -> None:
     plan = plan_of(TEN)
     with pytest.raises(ValueError, match=r"^factors: the new sets must be as many"):
-        change_factors(Series(plan).state, 1, plan, new, np.zeros(1, np.uint8))
+        change_factors(Series(plan).state, 1, plan.sets, new, np.zeros(1, np.uint8), plan.mode)
 
 
 def test_a_row_as_bytes_goes_on_where_it_was() -> None:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from stream_ewma.columns import Spans, as_bytes
 from stream_ewma.engine.hashing import siphash
-from stream_ewma.engine.keys import NO_SLOT, KeyTable, _find
+from stream_ewma.engine.index import NO_SLOT, find
+from stream_ewma.engine.keys import KeyTable
 
 MANY = 10**9
 
@@ -36,7 +37,7 @@ def test_unknown_keys_are_inserted_only_where_asked() -> None:
     answer = table.find(keys, np.array([0, 0, 1, 0], np.uint8))
 
     assert answer.slots.tolist() == [NO_SLOT, NO_SLOT, 0, NO_SLOT]
-    assert (answer.new_from, answer.new_to) == (0, 1)
+    assert answer.new.tolist() == [0]
 
 
 def test_says_which_slots_are_new() -> None:
@@ -45,7 +46,7 @@ def test_says_which_slots_are_new() -> None:
 
     answer = table.find(Spans.of([b"b", b"c", b"d"]), np.ones(3, np.uint8))
 
-    assert (answer.new_from, answer.new_to) == (2, 4)
+    assert answer.new.tolist() == [2, 3]
 
 
 def test_takes_no_more_keys_than_its_bound() -> None:
@@ -125,14 +126,14 @@ def test_keys_whose_hashes_agree_are_told_apart_by_their_bytes(other: bytes, key
     index[2] = (tag << np.uint64(32)) | np.uint64(1)
     starts, lengths = np.zeros(1, np.int64), np.array([len(other)], np.int32)
 
-    def find(wanted: bytes) -> tuple[int, int]:
-        slot, bucket = _find(
+    def search(wanted: bytes) -> tuple[int, int]:
+        slot, bucket = find(
             index, tag, as_bytes(wanted), 0, len(wanted), as_bytes(other), starts, lengths
         )
         return int(slot), int(bucket)
 
-    assert find(other) == (0, 2)
-    assert find(key) == (NO_SLOT, 3)
+    assert search(other) == (0, 2)
+    assert search(key) == (NO_SLOT, 3)
 
 
 @pytest.mark.parametrize("other", [b"abc", b"ab"])
@@ -159,3 +160,104 @@ def test_blocks_of_rows_join_without_a_seam(rows: int) -> None:
 
     assert found(table, keys) == expected
     assert found(table, keys) == expected
+
+
+def released(table: KeyTable, *slots: int) -> None:
+    table.release(np.array(slots, np.int32))
+
+
+def test_a_released_key_is_unknown_and_its_slot_goes_to_the_next_new_key() -> None:
+    table = KeyTable((1, 2), MANY)
+    found(table, [b"a", b"b", b"c", b"d"])
+
+    released(table, 1, 2)
+
+    assert len(table) == 2
+    assert table.slots.tolist() == [0, 3]
+    assert found(table, [b"a", b"b", b"c", b"d"], insert=0) == [0, NO_SLOT, NO_SLOT, 3]
+    assert found(table, [b"x", b"b", b"y"]) == [2, 1, 4]
+    assert [table.key(slot) for slot in range(5)] == [b"a", b"b", b"x", b"d", b"y"]
+
+
+def test_a_released_key_makes_room_below_the_bound() -> None:
+    table = KeyTable((1, 2), 2)
+    found(table, [b"a", b"b"])
+
+    released(table, 0)
+
+    assert found(table, [b"c", b"d", b"b"]) == [0, NO_SLOT, 1]
+
+
+@pytest.mark.parametrize("slot", [-1, 1, 2, 1000])
+def test_a_slot_without_a_key_cannot_be_released(slot: int) -> None:
+    table = KeyTable((1, 2), MANY)
+    found(table, [b"a", b"b"])
+    released(table, 1)
+
+    with pytest.raises(IndexError, match=f"slot {slot} has no key"):
+        released(table, slot)
+
+    assert found(table, [b"a"], insert=0) == [0]
+
+
+def test_a_key_can_be_released_while_the_index_is_half_moved() -> None:
+    table = KeyTable((1, 2), MANY)
+    keys: list[bytes | None] = [b"%d" % i for i in range(720)]
+    found(table, keys)  # the index has just been replaced: most entries stand in the old one
+    gone = set(range(0, 720, 2))
+
+    released(table, *gone)
+
+    known = [NO_SLOT if slot in gone else slot for slot in range(720)]
+    assert found(table, keys, insert=0) == known
+    assert found(table, keys, insert=0) == known  # moved by now
+    assert len(table) == 360
+    assert sorted(found(table, keys)) == list(range(720))
+
+
+def test_a_search_for_the_hash_of_struck_out_entries_goes_past_them() -> None:
+    index = np.full(4, np.uint64(0xFFFFFFFF00000000))
+    index[1] = 0
+    tag = np.uint64(0xFFFFFFFF)
+
+    slot, bucket = find(
+        index,
+        tag,
+        as_bytes(b"a"),
+        0,
+        1,
+        as_bytes(b""),
+        np.zeros(0, np.int64),
+        np.zeros(0, np.int32),
+    )
+
+    assert (slot, bucket) == (NO_SLOT, 1)
+
+
+def test_however_many_keys_come_and_go_the_table_stays_as_it_was() -> None:
+    table = KeyTable((1, 2), MANY)
+    sizes = set()
+
+    for turn in range(40):
+        keys: list[bytes | None] = [b"%d-" % i + b"x" * (i % 90) for i in range(turn, turn + 500)]
+        slots = found(table, keys)
+        assert max(slots) < 500
+        released(table, *slots)
+        if turn >= 4:
+            sizes.add(table.nbytes)
+
+    assert len(sizes) == 1
+    assert not table._index.any()
+
+
+def test_probes_are_as_short_after_millions_of_releases_as_before() -> None:
+    """Entries that stayed behind would fill the index until a search passes through all of it."""
+    table = KeyTable((1, 2), MANY)
+    alive: list[bytes | None] = [b"alive-%d" % i for i in range(600)]
+    found(table, alive)
+
+    for turn in range(50):
+        released(table, *found(table, [b"%d-%d" % (turn, i) for i in range(100)]))
+
+    assert np.count_nonzero(table._index) == 600
+    assert found(table, alive, insert=0) == list(range(600))

@@ -15,6 +15,7 @@ from stream_ewma.kafka.consumer import Partition
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.records.reader import Unreadable
 from stream_ewma.service.counters import Counters
+from stream_ewma.service.pace import CommitPace
 from stream_ewma.service.pipeline import Pipeline
 from stream_ewma.settings import load_settings
 from tests.support.batches import Record, runs_of
@@ -47,6 +48,7 @@ def pipeline(engine: Engine, on_error: str = "dlq") -> Pipeline:
             "input.topics": ["readings"],
             "smoothing.alpha": 0.5,
             "dead_letters.on_error": on_error,
+            "state.durable": False,
         },
         env={},
     )
@@ -54,7 +56,10 @@ def pipeline(engine: Engine, on_error: str = "dlq") -> Pipeline:
         settings,
         PARTITION,
         engine,  # type: ignore[arg-type]
+        None,
+        None,
         ThreadPoolExecutor(1),
+        CommitPace(),
         Counters(),
         lambda: None,
         lambda _partition, _step: None,

@@ -11,8 +11,8 @@ from aiokafka.errors import GroupAuthorizationFailedError
 from stream_ewma.errors import AccessDeniedError
 from stream_ewma.kafka import delivery
 from stream_ewma.kafka.consumer import Partition
-from stream_ewma.service import worker as worker_module
 from stream_ewma.service.config import task_config
+from stream_ewma.service.opening import Parts
 from stream_ewma.service.worker import Worker
 from stream_ewma.settings import load_settings
 
@@ -76,17 +76,17 @@ class Producer:
 
 @pytest.fixture
 async def subject(monkeypatch: pytest.MonkeyPatch) -> Worker:
-    monkeypatch.setattr(worker_module, "GroupConsumer", Group)
     monkeypatch.setattr(delivery, "PartitionProducer", Producer)
     Producer.may_stop = asyncio.Event()
     Producer.may_stop.set()
     overrides = {
         "input.topics": ["readings"],
         "smoothing.alpha": 0.5,
-        "delivery.commit_interval": "1h",
+        "delivery.commit_interval": "30s",
+        "state.durable": False,
     }
     settings = load_settings(overrides=overrides, env={})
-    return Worker(settings, task_config(settings), None)
+    return Worker(settings, task_config(settings), {}, None, parts=Parts(consumer=Group))
 
 
 @asynccontextmanager

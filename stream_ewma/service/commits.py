@@ -1,0 +1,103 @@
+"""When the work on one partition is committed, and taking what a commit holds at that moment."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+from stream_ewma.engine.task import PartitionTask
+from stream_ewma.kafka.committer import Committer
+from stream_ewma.service.pace import CommitPace
+from stream_ewma.settings import Settings
+
+
+class Commits:
+    """Cuts one partition's stream into transactions.
+
+    A commit is due once `commit_interval` has passed since the last one, or `commit_max_records`
+    records were read; an isolated record is committed at once. There is never more than one under
+    way: while it is, later steps are computed already.
+
+    Args:
+        settings: interval and number of records.
+        task: what has changed is taken from it; no step may be at work meanwhile.
+        kept: the position that the changelog holds; None: none yet, so that where the partition
+            was begun is the first thing to commit.
+        committer: where to.
+        threads: where rows are encoded.
+        pace: shared by all partitions of the process.
+        wake: called when a commit may have become due.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        task: PartitionTask,
+        kept: int | None,
+        committer: Committer,
+        threads: Executor,
+        pace: CommitPace,
+        wake: Callable[[], None],
+    ) -> None:
+        self._interval_s = settings.commit_interval_ms / 1000
+        self._max_records = settings.delivery.commit_max_records
+        self._task = task
+        self._committer = committer
+        self._threads = threads
+        self._pace = pace
+        self._wake = wake
+        self._loop = asyncio.get_running_loop()
+        self._cut_position = kept
+        self._last_cut = self._loop.time() - self._interval_s
+        self._records = 0
+        self._moment: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._cutting = asyncio.Lock()
+
+    def add(self, records: int) -> None:
+        """So many records were processed since the last call."""
+        self._records += records
+
+    async def cut_if_due(self) -> None:
+        """Hand over what has changed, if it is time; else be woken when it is."""
+        if self._committer.is_committing or self._task.position == self._cut_position:
+            return
+        now = self._loop.time()
+        if self._moment is None:
+            full = self._records >= self._max_records
+            earliest = now if full else max(now, self._last_cut + self._interval_s)
+            if earliest > now:
+                self._wake_at(earliest)
+                return
+            self._moment = self._pace.reserve(now)
+        if self._moment > now:
+            self._wake_at(self._moment)
+            return
+        await self.cut()
+
+    async def cut(self) -> None:
+        """Hand over what has changed since the last cut, if anything has."""
+        async with self._cutting:
+            if self._task.position == self._cut_position:
+                return
+            cut = await self._loop.run_in_executor(self._threads, self._task.cut)
+            self._cut_position = cut.next_offset
+            self._last_cut = self._loop.time()
+            self._records = 0
+            self._moment = None
+            self._committer.commit(cut)
+
+    def stop(self) -> None:
+        """Be woken no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _wake_at(self, moment: float) -> None:
+        if self._timer is not None:
+            if self._timer.when() <= moment and not self._timer.cancelled():
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(moment, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self._wake()

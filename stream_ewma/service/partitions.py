@@ -1,0 +1,331 @@
+"""The partitions that this member has: taking them over, giving them up, and what goes wrong."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stream_ewma.engine.outgoing import Destination, OutgoingBatch
+from stream_ewma.engine.step import Step
+from stream_ewma.errors import BrokerUnavailableError, FatalError, StreamEwmaError
+from stream_ewma.kafka.committer import RefusedError
+from stream_ewma.kafka.consumer import GroupConsumer, Partition
+from stream_ewma.kafka.errors import (
+    FencedError,
+    KafkaError,
+    explain,
+    is_passing,
+)
+from stream_ewma.kafka.refusals import refused_records
+from stream_ewma.service.counters import Counters
+from stream_ewma.service.opening import Opened, Opening
+from stream_ewma.service.pace import CommitPace
+from stream_ewma.service.pipeline import Pipeline
+from stream_ewma.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_REVOKE_S: Final = 5.0
+_RETRY_S: Final = 0.5
+_MOST_TROUBLES: Final = 3
+_RECOVERABLE: Final = (RefusedError, KafkaError, BrokerUnavailableError)
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the worker wants to be told, and does for its partitions.
+
+    Attributes:
+        spawn: runs a coroutine beside the rest; if it fails, the service fails.
+        fail: ends the service.
+        on_room: called when a partition may want more.
+        on_step: called with each step.
+        on_ready: called each time all partitions that are assigned are being worked on.
+    """
+
+    spawn: Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
+    fail: Callable[[BaseException], None]
+    on_room: Callable[[], None]
+    on_step: Callable[[Partition, Step], None]
+    on_ready: Callable[[], None]
+
+
+class Partitions:
+    """Pipelines by partition, and those on their way.
+
+    Args:
+        settings: everything.
+        consumer: told what to fetch.
+        opening: takes partitions over.
+        threads: where steps are computed.
+        counters: what is counted.
+        hooks: see `Hooks`.
+
+    Attributes:
+        pipelines: of the partitions that are taken over.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        consumer: GroupConsumer,
+        opening: Opening,
+        threads: ThreadPoolExecutor,
+        counters: Counters,
+        hooks: Hooks,
+    ) -> None:
+        self._settings = settings
+        self._consumer = consumer
+        self._opening = opening
+        self._threads = threads
+        self._counters = counters
+        self._hooks = hooks
+        self._pace = CommitPace()
+        self._assigned: frozenset[Partition] = frozenset()
+        self._assignment = 0
+        self._taking_over = asyncio.Lock()
+        self._on_the_way: dict[Partition, asyncio.Task[None]] = {}
+        self._tasks: dict[Partition, list[asyncio.Task[None]]] = {}
+        self._refused: dict[Partition, frozenset[tuple[int, bytes | None]]] = {}
+        self._troubles: Counter[Partition] = Counter()
+        self.pipelines: dict[Partition, Pipeline] = {}
+
+    # -- the group ----------------------------------------------------------------------------
+
+    async def revoked(self) -> None:
+        """Finish what is at work, and commit it while that is still ours to do."""
+        self._assignment += 1
+        halts = {
+            asyncio.ensure_future(pipeline.halt()): partition
+            for partition, pipeline in self.pipelines.items()
+            if pipeline.active
+        }
+        if not halts:
+            return
+        _, late = await asyncio.wait(halts, timeout=_REVOKE_S)
+        for halt in late:
+            halt.cancel()
+        if late and self._settings.state.durable:
+            names = ", ".join(sorted(str(halts[halt]) for halt in late))
+            _log.warning("%s: not committed within %.0f s, and given up", names, _REVOKE_S)
+            await asyncio.gather(*(self._drop(halts[halt]) for halt in late))
+
+    def assigned(self, partitions: frozenset[Partition]) -> None:
+        """The group has given this member these partitions, and no others."""
+        self._assignment += 1
+        self._assigned = partitions
+        self._counters.rebalances += 1
+        self._hooks.spawn(self._take_over(self._assignment), "take over")
+
+    async def _take_over(self, assignment: int) -> None:
+        """Give up what is gone, go on with what stayed, open what is new."""
+        # One at a time: the next rebalance can come while producers of the last one still stop.
+        async with self._taking_over:
+            if assignment != self._assignment:
+                return
+            for gone in self._on_the_way.keys() - self._assigned:
+                await self._give_up(gone)
+            await asyncio.gather(*map(self._drop, self.pipelines.keys() - self._assigned))
+            for pipeline in self.pipelines.values():
+                await pipeline.settle()
+            if not self._settings.state.durable:
+                await self._drop_overtaken()
+            if assignment != self._assignment:
+                return
+            kept = sorted(self.pipelines)
+            new = sorted(self._assigned - self.pipelines.keys() - self._on_the_way.keys())
+            names = ", ".join(map(str, sorted(self._assigned))) or "none"
+            _log.info("assigned: %s (%d kept their state)", names, len(kept))
+            for partition in kept:
+                self._begin(partition)
+            for partition in new:
+                self._open(partition)
+            self._tell_ready()
+
+    async def _drop_overtaken(self) -> None:
+        """Without kept state nothing fences: another member may have gone on meanwhile."""
+        committed = await self._consumer.committed(self.pipelines)
+        for partition, pipeline in list(self.pipelines.items()):
+            pipeline.committed = committed[partition]
+            if (committed[partition] or 0) > pipeline.position:
+                await self._drop(partition)
+
+    def _begin(self, partition: Partition) -> None:
+        pipeline = self.pipelines[partition]
+        if self._consumer.begin(partition, pipeline.position):
+            pipeline.begin()
+
+    def _tell_ready(self) -> None:
+        if self._assigned <= self.pipelines.keys():
+            self._hooks.on_ready()
+
+    # -- opening ------------------------------------------------------------------------------
+
+    def _open(self, partition: Partition) -> None:
+        self._on_the_way[partition] = self._hooks.spawn(
+            self._open_one(partition), f"opening {partition}"
+        )
+
+    async def _open_one(self, partition: Partition) -> None:
+        try:
+            opened = await self._opened(partition)
+        finally:
+            self._on_the_way.pop(partition, None)
+        self._work_on(partition, opened)
+        self._begin(partition)
+        self._tell_ready()
+
+    async def _opened(self, partition: Partition) -> Opened:
+        """Try until the brokers answer."""
+        fenced = 0
+        while True:
+            try:
+                return await self._opening.open(partition)
+            except FencedError:
+                fenced += 1
+                if fenced > _MOST_TROUBLES:
+                    raise self._two_services(partition) from None
+                _log.warning("%s: another member is taking it over, too", partition)
+            except (KafkaError, BrokerUnavailableError) as error:
+                if not is_passing(error):
+                    raise explain(error, self._settings) from error
+                _log.warning("%s: no answer while it is taken over (%r)", partition, error)
+            await asyncio.sleep(_RETRY_S)
+
+    def _work_on(self, partition: Partition, opened: Opened) -> None:
+        pipeline = Pipeline(
+            self._settings,
+            partition,
+            opened.task,
+            opened.producer,
+            opened.kept,
+            self._threads,
+            self._pace,
+            self._counters,
+            self._hooks.on_room,
+            self._hooks.on_step,
+        )
+        pipeline.committed = opened.committed
+        self.pipelines[partition] = pipeline
+        runs = {"pipeline": pipeline.run()}
+        if pipeline.delivery is not None:
+            runs["delivery"] = pipeline.delivery.run()
+        if pipeline.committer is not None:
+            runs["committer"] = pipeline.committer.run()
+        self._tasks[partition] = tasks = [
+            asyncio.create_task(run, name=f"{name} {partition}") for name, run in runs.items()
+        ]
+        for task in tasks:
+            task.add_done_callback(lambda ended: self._ended(pipeline, ended))
+
+    # -- giving up ----------------------------------------------------------------------------
+
+    async def _give_up(self, partition: Partition) -> None:
+        """Stop opening a partition."""
+        task = self._on_the_way.pop(partition)
+        task.cancel()
+        await asyncio.wait({task})
+
+    async def _drop(self, partition: Partition) -> None:
+        """Forget a partition, and what of it is not committed."""
+        pipeline = self.pipelines.pop(partition)
+        for task in self._tasks.pop(partition):
+            task.cancel()
+        await pipeline.stop()
+
+    async def finish(self) -> None:
+        """Process and deliver what was taken, and commit it where state is kept."""
+        self._assignment += 1
+        await asyncio.gather(*map(self._give_up, list(self._on_the_way)))
+        await asyncio.gather(*(pipeline.halt() for pipeline in self.pipelines.values()))
+
+    async def stop(self) -> None:
+        """Disconnect everything."""
+        self._assignment += 1
+        for task in self._on_the_way.values():
+            task.cancel()
+        for tasks in self._tasks.values():
+            for task in tasks:
+                task.cancel()
+        await asyncio.gather(*(pipeline.stop() for pipeline in self.pipelines.values()))
+        await self._opening.stop()
+
+    def recover(self, pipeline: Pipeline, error: BaseException) -> None:
+        """Give the partition up, and take it over anew: its state is that of the last commit."""
+        self._hooks.spawn(self._recover(pipeline, error), f"recovery {pipeline.partition}")
+
+    # -- trouble ------------------------------------------------------------------------------
+
+    def _ended(self, pipeline: Pipeline, task: "asyncio.Task[None]") -> None:
+        if task.cancelled() or self.pipelines.get(pipeline.partition) is not pipeline:
+            return
+        error = task.exception() or FatalError(f"{task.get_name()} ended")
+        if isinstance(error, _RECOVERABLE) and pipeline.committer is not None:
+            self.recover(pipeline, error)
+        else:
+            self._hooks.fail(error)
+
+    async def _recover(self, pipeline: Pipeline, error: BaseException) -> None:
+        partition = pipeline.partition
+        assignment = self._assignment
+        if self.pipelines.get(partition) is not pipeline:
+            return
+        self._consumer.park(partition)
+        await self._drop(partition)
+        self._counters.recoveries += 1
+        if pipeline.has_committed:
+            self._troubles[partition] = 0
+        self._troubles[partition] += 1
+        if isinstance(error, RefusedError):
+            await self._note_refused(partition, error.batch)
+        elif isinstance(error, FencedError):
+            _log.warning("%s: fenced: another member has taken it over", partition)
+            if self._troubles[partition] >= _MOST_TROUBLES:
+                raise self._two_services(partition)
+            # A member that slept too long learns from the group that it has lost the partition.
+            await asyncio.sleep(2 * self._settings.kafka.heartbeat_interval_ms / 1000)
+        else:
+            _log.warning("%s: not committed (%s): going back to the last commit", partition, error)
+            if self._troubles[partition] >= _MOST_TROUBLES and not is_passing(error):
+                raise explain(error, self._settings) from error
+            await asyncio.sleep(_RETRY_S)
+        if assignment == self._assignment:
+            self._open(partition)
+
+    async def _note_refused(self, partition: Partition, batch: OutgoingBatch) -> None:
+        """Find the records that the broker refuses; the next attempt leaves them out."""
+        topics = {
+            Destination.OUTPUT: self._settings.output_topic(partition.topic),
+            Destination.DEAD_LETTERS: self._settings.dead_letter_topic,
+        }
+        found = await refused_records(
+            lambda: self._opening.producer(partition), topics, partition.number, batch
+        )
+        if not found and self._troubles[partition] >= _MOST_TROUBLES:
+            raise FatalError(f"{partition}: the broker refuses a batch, but none of its records")
+        for record in found:
+            offset = int(record.source().offset[0])
+            where = f"{partition}@{offset}"
+            if record.destination is Destination.DEAD_LETTERS:
+                topic = self._settings.dead_letter_topic
+                raise FatalError(
+                    f"{where}: the broker refuses the record's dead letter too: raise "
+                    f"max.message.bytes of {topic}, or set dead_letters.on_error: skip"
+                )
+            if self._settings.dead_letters.on_error == "fail":
+                raise FatalError(
+                    f"{where}: the broker refused the smoothed record (dead_letters.on_error: fail)"
+                )
+            _log.warning("%s: the broker refuses the smoothed record", where)
+        self._refused[partition] = self._refused.get(partition, frozenset()).union(
+            (int(record.source().offset[0]), None) for record in found
+        )
+
+    def _two_services(self, partition: Partition) -> StreamEwmaError:
+        return FatalError(
+            f"{partition}: fenced again and again: another service uses application_id "
+            f"{self._settings.application_id}, too; give each its own"
+        )
