@@ -3,6 +3,8 @@
 import random
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -35,6 +37,7 @@ class Feeder:
         self._random = random.Random(seed)
         self._rate = rate
         self._ended = threading.Event()
+        self._writing = threading.Lock()
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="feeder")
         self.sent_count = 0
@@ -48,6 +51,12 @@ class Feeder:
             return self.sent_count >= goal
 
         wait_until(enough, timeout_s=PATIENCE_S, what=lambda: f"{self.sent_count} of {goal} sent")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Write nothing meanwhile."""
+        with self._writing:
+            yield
 
     def check(self) -> None:
         """Raise what has ended the thread."""
@@ -78,7 +87,8 @@ class Feeder:
         try:
             while not self._ended.is_set():
                 size = self._random.choice((1, 7, 100, 400, 1500))
-                send(producer, self._topic, self._stream.take(size), timeout_s=PATIENCE_S)
+                with self._writing:
+                    send(producer, self._topic, self._stream.take(size), timeout_s=PATIENCE_S)
                 self.sent_count += size
                 pause = size / self._rate * self._random.uniform(0.5, 1.5)
                 self._ended.wait(pause)

@@ -135,6 +135,10 @@ class Member:
         """Let it go on (SIGCONT)."""
         self.process.send_signal(signal.SIGCONT)
 
+    def shift_clock(self) -> None:
+        """Put its wall clock an hour forward, or back again."""
+        self.process.send_signal(signal.SIGUSR1)
+
     def troubles(self) -> list[str]:
         """Stack traces and forgotten tasks in what it wrote."""
         return [f"{self.name}: {sign}" for sign in SIGNS_OF_TROUBLE if sign in self.log]

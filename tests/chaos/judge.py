@@ -18,7 +18,7 @@ from .feeder import monotonic
 from .matching import Sequence
 from .oracle import DeadLetter, PartitionOracle
 from .settings import Guarantee
-from .tape import Tape, end_offsets
+from .tape import Digest, Tape, end_offsets
 
 DRAIN_S = 180.0
 LOOK_S = 1.0
@@ -98,6 +98,7 @@ class Judge:
         self._lock = threading.Lock()
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="judge")
+        self._digests: dict[tuple[str, int], Digest] = defaultdict(Digest)
         self._look: Look | None = None
         self.arrivals = Arrivals()
         self.input_count = 0
@@ -125,6 +126,21 @@ class Judge:
     def differences(self) -> list[str]:
         """What is wrong so far."""
         return [each for sequence in self.sequences for each in sequence.differences]
+
+    def online_problems(self) -> list[str]:
+        """What was seen while the faults went on must be what is there in the end, all of it."""
+        topics = (self._topics.output, self._topics.dead)
+        again: dict[tuple[str, int], Digest] = defaultdict(Digest)
+        tape = Tape(self._cluster, topics)
+        for topic, record in tape.read_to_end():
+            again[topic, record.partition].add(record)
+        tape.close()
+        return [
+            f"{topic}-{partition}: {self._digests[topic, partition].count} records were seen,"
+            f" {again[topic, partition].count} are there, and they are not the same"
+            for topic, partition in self._digests.keys() | again.keys()
+            if self._digests[topic, partition] != again[topic, partition]
+        ]
 
     def check(self) -> None:
         """Raise what has ended the thread."""
@@ -172,7 +188,9 @@ class Judge:
             for topic, record in records:
                 if topic == self._topics.input:
                     inputs[record.partition].append(record)
-                elif topic == self._topics.output:
+                    continue
+                self._digests[topic, record.partition].add(record)
+                if topic == self._topics.output:
                     content = record.key, record.value, record.timestamp, record.headers
                     self.outputs[record.partition].see(record.offset, self._promised(content))
                     self.arrivals.offset[record.partition] = record.offset

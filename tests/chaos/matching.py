@@ -1,6 +1,5 @@
 """Comparing what came out of a partition with what must come out, as it comes."""
 
-import hashlib
 from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -22,7 +21,6 @@ class Sequence(Generic[Content]):
         repeated: records that came again.
         replays: how often the sequence went back.
         differences: what is wrong, in words; `difference_count` counts also those not kept.
-        digest: of everything seen, in order.
     """
 
     name: str
@@ -38,13 +36,6 @@ class Sequence(Generic[Content]):
     _places: dict[Content, int] = field(default_factory=dict)
     _last: int = -1
 
-    def __post_init__(self) -> None:
-        self._hash = hashlib.sha256()
-
-    @property
-    def digest(self) -> str:
-        return self._hash.hexdigest()
-
     @property
     def pending(self) -> int:
         """Expected records that have not come."""
@@ -57,7 +48,6 @@ class Sequence(Generic[Content]):
     def see(self, offset: int, content: Content) -> None:
         """A record has come; it is compared once enough is known to be expected."""
         self.seen += 1
-        self._hash.update(repr((offset, content)).encode())
         self._waiting.append((offset, content))
 
     @property

@@ -135,9 +135,7 @@ FAULTS = [
     Fault("half-open produce", partial(half_open, api_key=links.PRODUCE)),
     Fault("slow network", slow),
     *(
-        Fault(
-            f"{deed} {name}", partial(request, api_key=api_key, deed=deed, seconds=seconds)
-        )
+        Fault(f"{deed} {name}", partial(request, api_key=api_key, deed=deed, seconds=seconds))
         for name, api_key in _OF_TRANSACTIONS.items()
         for deed, seconds in _DEEDS.items()
     ),

@@ -53,9 +53,7 @@ def at_site(scene: Scene, site: Site, action: Action) -> Outcome:
         scene.launch().wait_ready()  # the group is shared out anew
     if site is Site.K11:
         member.wait_ready()
-        wait_until(
-            lambda: member.name in scene.chaos.owners().values(), timeout_s=BUDGET_S
-        )
+        wait_until(lambda: member.name in scene.chaos.owners().values(), timeout_s=BUDGET_S)
         member.terminate()
     if not scene.wait_hit(member):
         member.kill()
@@ -77,9 +75,7 @@ def _after(scene: Scene, member: Member, action: Action) -> dict[str, float]:
         wait_until(member.is_stopped, timeout_s=BUDGET_S)
         taken_over = scene.wait_outputs(mark) - at
         wait_until(lambda: monotonic() > at + PAST_SESSION_S, timeout_s=BUDGET_S)
-        wait_until(
-            lambda: member.name not in scene.chaos.owners().values(), timeout_s=BUDGET_S
-        )
+        wait_until(lambda: member.name not in scene.chaos.owners().values(), timeout_s=BUDGET_S)
         mark = scene.mark()
         member.thaw()
         scene.wait_outputs(mark)

@@ -118,9 +118,7 @@ class Scene:
     def wait_hit(self, member: Member, timeout_s: float = 60.0) -> bool:
         """Wait until a failpoint of a member is hit; answers whether it was."""
         try:
-            wait_until(
-                lambda: bool(member.events) or not member.alive, timeout_s=timeout_s
-            )
+            wait_until(lambda: bool(member.events) or not member.alive, timeout_s=timeout_s)
         except TimeoutError:
             return False
         return bool(member.events)

@@ -33,6 +33,7 @@ class Chaos:
         keys: how many different ones.
         rate: records a second.
         over: sections of the settings laid over the others.
+        copies: of each topic, on as many brokers.
         topic_config: of all topics.
     """
 
@@ -49,13 +50,16 @@ class Chaos:
         keys: int = 2_000,
         rate: float = 1_500.0,
         over: Mapping[str, Mapping[str, Any]] | None = None,
+        copies: int = 1,
         topic_config: Mapping[str, str] | None = None,
     ) -> None:
         self.cluster = cluster
         self.guarantee = guarantee
         self.group = f"chaos-{uuid.uuid4().hex[:10]}"
         self.partitions = partitions
-        self.topics = make_topics(cluster, self.group, partitions, guarantee, topic_config or {})
+        self.topics = make_topics(
+            cluster, self.group, partitions, copies, guarantee, topic_config or {}
+        )
         self.settings = settings_of(
             configuration,
             group=self.group,
@@ -127,6 +131,7 @@ def make_topics(
     cluster: Cluster,
     group: str,
     partitions: int,
+    copies: int,
     guarantee: Guarantee,
     config: Mapping[str, str],
 ) -> Topics:
@@ -134,9 +139,13 @@ def make_topics(
     name = f"{group}-in"
     topics = Topics(name, f"{name}-ewma", f"{group}-dlq", f"{group}-{name}-changelog")
     for topic in (topics.input, topics.output, topics.dead):
-        cluster.create_topic(topic, partitions=partitions, **config)
+        cluster.create_topic(topic, partitions=partitions, copies=copies, **config)
     if guarantee != "in_memory":
         cluster.create_topic(
-            topics.changelog, partitions=partitions, cleanup_policy="compact", **config
+            topics.changelog,
+            partitions=partitions,
+            copies=copies,
+            cleanup_policy="compact",
+            **config,
         )
     return topics

@@ -1,6 +1,7 @@
 """Reading topics from their beginning, a little at a time, with a client of its own."""
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Iterator
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaError, TopicPartition
 from confluent_kafka.admin import OffsetSpec
@@ -9,7 +10,6 @@ from tests.support.cluster import REQUEST_TIMEOUT_S, Cluster, Message, as_messag
 from tests.support.waiting import wait_until
 
 _TRANSIENT = {
-    KafkaError._PARTITION_EOF,
     KafkaError._TRANSPORT,
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._TIMED_OUT,
@@ -34,7 +34,6 @@ class Tape:
     """
 
     def __init__(self, cluster: Cluster, topics: Iterable[str], *, group: str = "tape") -> None:
-        self._cluster = cluster
         self._consumer = Consumer(
             {
                 "bootstrap.servers": cluster.bootstrap,
@@ -43,17 +42,16 @@ class Tape:
                 "isolation.level": "read_committed",
                 "auto.offset.reset": "error",
                 "fetch.wait.max.ms": 20,
+                "enable.partition.eof": True,
                 "reconnect.backoff.max.ms": 500,
                 "log_level": 0,
             }
         )
-        self._consumer.assign(
-            [
-                TopicPartition(topic, partition, OFFSET_BEGINNING)
-                for topic in topics
-                for partition in range(cluster.partitions(topic))
-            ]
-        )
+        self._places = {
+            (topic, partition) for topic in topics for partition in range(cluster.partitions(topic))
+        }
+        self._ended: set[tuple[str, int]] = set()
+        self._consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in self._places])
 
     def read(self, most: int = 2_000, timeout_s: float = 0.05) -> list[tuple[str, Message]]:
         """The next records with their topics, as many as have come.
@@ -66,18 +64,39 @@ class Tape:
             error = got.error()
             if error is None:
                 found.append((got.topic(), as_message(got)))
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self._ended.add((got.topic(), got.partition()))
             elif error.code() not in _TRANSIENT:
                 raise RuntimeError(f"{got.topic()}: {error}")
         return found
+
+    def read_to_end(self) -> Iterator[tuple[str, Message]]:
+        """All records up to the present end of every partition."""
+        while self._ended != self._places:
+            yield from self.read()
 
     def close(self) -> None:
         """Disconnect."""
         self._consumer.close()
 
 
-def read_all(cluster: Cluster, topic: str) -> list[Message]:
-    """All committed records that the topic holds now, by partition and offset."""
-    return cluster.read(topic)
+class Digest:
+    """What a partition held, in order, in few bytes."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self.count = 0
+
+    def add(self, record: Message) -> None:
+        """One record more."""
+        told = record.offset, record.key, record.value, record.timestamp, record.headers
+        self._hash.update(repr(told).encode())
+        self.count += 1
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Digest) and self._hash.digest() == other._hash.digest()
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
 
 
 def stable_offsets(cluster: Cluster, topic: str) -> dict[int, int]:

@@ -5,21 +5,26 @@ python -m tests.chaos.worker stream-ewma.yaml --events events.jsonl --failpoint 
 
 import argparse
 import asyncio
+import signal
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from stream_ewma.cli import main as command_line
 from stream_ewma.cli import run as run_command
+from stream_ewma.kafka.changelog import ChangelogReader, Take
 from stream_ewma.kafka.consumer import GroupConsumer, Partition
+from stream_ewma.kafka.transactions import TransactionalProducer
 from stream_ewma.records.fetched import BatchRun
-from stream_ewma.service import worker as worker_module
+from stream_ewma.service.opening import Parts
 from stream_ewma.settings import load_settings
 
 from . import wire
 from .failpoints import Failpoint, Failpoints, Site
+
+HOUR_S = 3600.0
 
 
 def consumer_class(failpoints: Failpoints) -> type[GroupConsumer]:
@@ -45,10 +50,8 @@ def consumer_class(failpoints: Failpoints) -> type[GroupConsumer]:
     return Consumer
 
 
-def transactional_classes(failpoints: Failpoints) -> Mapping[str, Any]:
-    """Producer and changelog reader, with `K1`, `K7` and `K9`."""
-    from stream_ewma.kafka.changelog import ChangelogReader, Take
-    from stream_ewma.kafka.transactions import TransactionalProducer
+def producer_class(failpoints: Failpoints) -> type[TransactionalProducer]:
+    """The producer of a partition's transactions, with `K1` and `K7`."""
 
     class Producer(TransactionalProducer):
         async def begin(self) -> None:
@@ -59,6 +62,12 @@ def transactional_classes(failpoints: Failpoints) -> Mapping[str, Any]:
             await super().commit(offsets)
             await asyncio.sleep(failpoints.hit(Site.K7))
 
+    return Producer
+
+
+def reader_class(failpoints: Failpoints) -> type[ChangelogReader]:
+    """The reader of changelogs, with `K9`."""
+
     class Reader(ChangelogReader):
         async def read(self, topic: str, partition: int, take: Take) -> int:
             async def taken(runs: list[BatchRun]) -> None:
@@ -67,7 +76,19 @@ def transactional_classes(failpoints: Failpoints) -> Mapping[str, Any]:
 
             return await super().read(topic, partition, taken)
 
-    return {"producer": Producer, "reader": Reader}
+    return Reader
+
+
+def watch_clock() -> None:
+    """SIGUSR1 puts the wall clock of this process forward by an hour, and then back again."""
+    real, shift_s = time.time, 0.0
+
+    def shift(_number: int, _frame: object) -> None:
+        nonlocal shift_s
+        shift_s = 0.0 if shift_s else HOUR_S
+
+    signal.signal(signal.SIGUSR1, shift)
+    time.time = lambda: real() + shift_s
 
 
 def main() -> int:
@@ -83,14 +104,13 @@ def main() -> int:
     (topic,) = settings.input.topics
     changelog = f"{settings.application_id}-{topic}-changelog"
     wire.install(failpoints, output=settings.output_topic(topic), changelog=changelog)
-    consumer = consumer_class(failpoints)
-    try:
-        from stream_ewma.service.opening import Parts
-    except ImportError:
-        worker_module.GroupConsumer = consumer
-    else:
-        parts = Parts(consumer=consumer, **transactional_classes(failpoints))
-        run_command.run_service = partial(run_command.run_service, parts=parts)
+    parts = Parts(
+        consumer=consumer_class(failpoints),
+        producer=producer_class(failpoints),
+        reader=reader_class(failpoints),
+    )
+    watch_clock()
+    run_command.run_service = partial(run_command.run_service, parts=parts)
     return command_line(["run", "--config", str(given.config)])
 
 

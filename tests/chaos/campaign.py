@@ -1,0 +1,206 @@
+"""A run: a stream, faults one after another as a seed has it, and the verdict."""
+
+import random
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from . import broker_faults, network_faults, process_faults
+from .brokers import Brokers
+from .configurations import CONFIGURATIONS
+from .feeder import monotonic
+from .network_faults import pause
+from .report import Report, Sample, Struck
+from .scene import Fault, Scene
+from .segments import zombie_writes
+from .service import Chaos
+from .settings import Guarantee
+from .state import state_problems
+
+ALL_FAULTS = [*process_faults.FAULTS, *network_faults.FAULTS, *broker_faults.FAULTS]
+SAMPLE_S = 5.0
+MORE_EVENTS = 2_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does; it is the same for the same plan.
+
+    Attributes:
+        minutes: how long faults strike.
+        faults: names; empty: all that the brokers allow.
+        brokers: 1 or 3.
+        pause_s: between two faults, at most.
+    """
+
+    seed: int
+    minutes: float
+    configuration: str = "sorted"
+    guarantee: Guarantee = "exactly_once"
+    members: int = 3
+    partitions: int = 8
+    keys: int = 2_000
+    rate: float = 1_500.0
+    brokers: int = 1
+    pause_s: float = 5.0
+    faults: tuple[str, ...] = ()
+
+    def schedule(self) -> Iterator[Fault]:
+        """Faults without end: all once in random order, and again in another."""
+        draw = random.Random(self.seed)
+        fitting = [
+            fault
+            for fault in ALL_FAULTS
+            if fault.brokers <= self.brokers and (not self.faults or fault.name in self.faults)
+        ]
+        if not fitting:
+            raise ValueError(f"no such faults: {self.faults}")
+        while True:
+            yield from draw.sample(fitting, len(fitting))
+
+
+class Sampler:
+    """Notes every few seconds what the members take up."""
+
+    def __init__(self, chaos: Chaos, report: Report, began: float) -> None:
+        self._chaos = chaos
+        self._report = report
+        self._began = began
+        self._first: dict[str, float] = {}
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sampler")
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Sample meanwhile."""
+        self._thread.start()
+        try:
+            yield
+        finally:
+            self._ended.set()
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(SAMPLE_S):
+            for member in self._chaos.fleet.living:
+                at = monotonic() - self._began
+                first = self._first.setdefault(member.name, at)
+                try:
+                    taken = member.resident_bytes, member.descriptor_count
+                except (OSError, IndexError):
+                    continue  # it has just ended
+                self._report.samples.append(Sample(member.name, at, at - first, *taken))
+
+
+def run(plan: Plan, folder: Path) -> Report:
+    """Run a plan; logs and settings go to `folder`."""
+    report = Report(asdict(plan))
+    with Brokers(plan.brokers) as brokers:
+        chaos = Chaos(
+            brokers.cluster,
+            folder,
+            CONFIGURATIONS[plan.configuration],
+            plan.guarantee,
+            seed=plan.seed,
+            bootstrap=brokers.proxied_bootstrap,
+            partitions=plan.partitions,
+            keys=plan.keys,
+            rate=plan.rate,
+            copies=brokers.copies,
+        )
+        began = monotonic()
+        with chaos, Sampler(chaos, report, began).running():
+            scene = Scene(chaos, brokers, random.Random(plan.seed + 1), plan.members)
+            scene.fill()
+            scene.wait_outputs(scene.mark())
+            _strike_all(plan, scene, report, began)
+            _finish(scene, report)
+            report.seconds = monotonic() - began
+    return report
+
+
+def _strike_all(plan: Plan, scene: Scene, report: Report, began: float) -> None:
+    end = monotonic() + plan.minutes * 60
+    for fault in plan.schedule():
+        if monotonic() > end or scene.chaos.judge.differences:
+            return
+        report.struck.append(strike(scene, fault, report, began))
+        pause(scene.draw.uniform(0, plan.pause_s))
+
+
+def strike(scene: Scene, fault: Fault, report: Report, began: float) -> Struck:
+    """Let one fault happen and wait until everything goes on."""
+    at = monotonic()
+    outcome = fault.inject(scene)
+    for name, seconds in outcome.recovery.items():
+        report.recovery[name].append(seconds)
+    scene.fill()
+    struck = Struck(
+        fault.name, at - began, monotonic() - at, outcome.hit, outcome.detail.replace("\n", " ")
+    )
+    _say(f"{struck.at:7.1f} s  {fault.name}: {outcome.detail} ({struck.seconds:.1f} s)")
+    if not outcome.hit:
+        _say("           INVALID: it did not strike")
+    return struck
+
+
+def _finish(scene: Scene, report: Report) -> None:
+    """The verdict, twice: on what the running members keep, and on what a new start restores."""
+    chaos = scene.chaos
+    for again in (False, True):
+        with chaos.feeder.held():
+            chaos.judge.wait_drained()
+            report.problems += state_problems(
+                chaos.cluster, chaos.group, chaos.topics, chaos.judge.oracles
+            )
+        if not again:
+            chaos.fleet.stop()
+            scene.fill()
+            chaos.feeder.wait_sent(MORE_EVENTS)
+    codes = chaos.fleet.stop()
+    report.problems += [f"{name} ended with {code}" for name, code in codes.items() if code]
+    report.problems += [each for member in chaos.fleet.members for each in member.troubles()]
+    report.problems += zombies(scene)
+    report.problems += chaos.judge.online_problems()
+    judge = chaos.judge
+    report.events = judge.input_count
+    report.outputs = sum(each.matched for each in judge.outputs)
+    report.dead_letters = sum(each.matched for each in judge.dead)
+    report.repeated = sum(each.repeated for each in judge.sequences)
+    report.replays = sum(each.replays for each in judge.sequences)
+    report.differences = judge.differences
+    report.difference_count = sum(each.difference_count for each in judge.sequences)
+
+
+def zombies(scene: Scene) -> list[str]:
+    """Signs of two writers in the partitions that are written in transactions alone."""
+    topics = scene.chaos.topics
+    transactional = [topics.changelog]
+    if scene.chaos.guarantee == "exactly_once":
+        transactional += [topics.output, topics.dead]
+    if scene.chaos.guarantee == "in_memory":
+        transactional = []
+    return [
+        sign
+        for topic in transactional
+        for partition in range(scene.chaos.partitions)
+        for node in scene.brokers.nodes[:1]
+        for sign in zombie_writes(node.data / f"{topic}-{partition}")
+    ]
+
+
+def counted(struck: Sequence[Struck]) -> dict[str, int]:
+    """How often each fault has struck."""
+    counts: dict[str, int] = defaultdict(int)
+    for each in struck:
+        counts[each.name] += each.hit
+    return dict(counts)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
