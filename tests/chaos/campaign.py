@@ -115,10 +115,14 @@ def run(plan: Plan, folder: Path) -> Report:
         began = monotonic()
         with chaos, Sampler(chaos, report, began).running():
             scene = Scene(chaos, brokers, random.Random(plan.seed + 1), plan.members)
-            scene.fill()
-            scene.wait_outputs(scene.mark())
-            _strike_all(plan, scene, report, began)
-            _finish(scene, report)
+            try:
+                scene.fill()
+                scene.wait_outputs(scene.mark())
+                _strike_all(plan, scene, report, began)
+                _settle(scene, report)
+            except (TimeoutError, RuntimeError) as error:
+                report.problems.append(f"{type(error).__name__}: {error}")
+            _sum_up(chaos, report)
             report.seconds = monotonic() - began
     return report
 
@@ -135,6 +139,7 @@ def _strike_all(plan: Plan, scene: Scene, report: Report, began: float) -> None:
 def strike(scene: Scene, fault: Fault, report: Report, began: float) -> Struck:
     """Let one fault happen and wait until everything goes on."""
     at = monotonic()
+    _say(f"{at - began:7.1f} s  {fault.name}")
     outcome = fault.inject(scene)
     for name, seconds in outcome.recovery.items():
         report.recovery[name].append(seconds)
@@ -142,13 +147,12 @@ def strike(scene: Scene, fault: Fault, report: Report, began: float) -> Struck:
     struck = Struck(
         fault.name, at - began, monotonic() - at, outcome.hit, outcome.detail.replace("\n", " ")
     )
-    _say(f"{struck.at:7.1f} s  {fault.name}: {outcome.detail} ({struck.seconds:.1f} s)")
-    if not outcome.hit:
-        _say("           INVALID: it did not strike")
+    invalid = "" if outcome.hit else "INVALID, it did not strike: "
+    _say(f"           {invalid}{outcome.detail} ({struck.seconds:.1f} s)")
     return struck
 
 
-def _finish(scene: Scene, report: Report) -> None:
+def _settle(scene: Scene, report: Report) -> None:
     """The verdict, twice: on what the running members keep, and on what a new start restores."""
     chaos = scene.chaos
     for again in (False, True):
@@ -166,6 +170,10 @@ def _finish(scene: Scene, report: Report) -> None:
     report.problems += [each for member in chaos.fleet.members for each in member.troubles()]
     report.problems += zombies(scene)
     report.problems += chaos.judge.online_problems()
+
+
+def _sum_up(chaos: Chaos, report: Report) -> None:
+    """What the judge has seen."""
     judge = chaos.judge
     report.events = judge.input_count
     report.outputs = sum(each.matched for each in judge.outputs)
