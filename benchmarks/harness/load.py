@@ -44,9 +44,17 @@ class Row:
     value: bytes
 
 
-def create_topic(bootstrap: str, name: str, *, may_exist: bool = False) -> None:
+def create_topic(
+    bootstrap: str,
+    name: str,
+    *,
+    may_exist: bool = False,
+    partitions: int = PARTITIONS,
+    cleanup_policy: str = "delete",
+) -> None:
     # No time limit on records: the input's timestamps may be old.
-    topic = NewTopic(name, PARTITIONS, 1, config={"retention.ms": "-1"})
+    config = {"retention.ms": "-1", "cleanup.policy": cleanup_policy}
+    topic = NewTopic(name, partitions, 1, config=config)
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 4})  # must outlive its answer
     try:
         admin.create_topics([topic])[name].result()

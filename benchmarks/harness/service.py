@@ -3,15 +3,26 @@
 import json
 import sys
 from pathlib import Path
+from typing import Final
 
 from harness import job as limits
 from harness.job import Job
+from harness.load import create_topic
 
 DEAD_LETTER_TOPIC = "dead-letters"
 
+EXACTLY_ONCE: Final = "exactly_once"
+AT_LEAST_ONCE: Final = "at_least_once"
+IN_MEMORY: Final = "in memory"
+"""How state and outputs are kept: as the setting of the same name says, or state not at all."""
 
-def service_command(job: Job, folder: Path) -> list[str]:
-    """Write the settings of `job` into `folder` and return the command."""
+
+def service_command(job: Job, folder: Path, keeping: str = EXACTLY_ONCE) -> list[str]:
+    """Write the settings of `job` into `folder` and return the command; commits as by default."""
+    durable = keeping != IN_MEMORY
+    if durable:
+        name = f"{job.group}-{job.input_topic}-changelog"
+        create_topic(job.bootstrap, name, cleanup_policy="compact")
     settings = {
         "application_id": job.group,
         "kafka": {
@@ -24,7 +35,8 @@ def service_command(job: Job, folder: Path) -> list[str]:
         "smoothing": {"alpha": limits.ALPHA},
         "output": {"topic": job.output_topic, "max_batch_bytes": limits.MAX_BATCH_BYTES},
         "dead_letters": {"topic": DEAD_LETTER_TOPIC},
-        "delivery": {"commit_interval": f"{limits.COMMIT_INTERVAL_S:.0f}s"},
+        "state": {"durable": durable},
+        "delivery": {"guarantee": keeping if durable else AT_LEAST_ONCE},
     }
     file = folder / f"{job.group}.yaml"
     file.write_text(json.dumps(settings))  # JSON is YAML

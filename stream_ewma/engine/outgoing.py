@@ -4,7 +4,7 @@ A batch that the broker refuses must not be tried for ever: it is halved until t
 stands alone, and that record's input becomes a dead letter.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -25,6 +25,12 @@ class Destination(Enum):
     DEAD_LETTERS = "dead_letters"
 
 
+Origin = tuple[int, bytes | None]
+"""What tells an output from all others of its partition: the offset of the input record that it
+comes from; and the key it is about, if it reports a silent one, since one record may bring forth
+many of those. The same in every replay."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """n records to be published in one partition, as columns.
@@ -39,6 +45,7 @@ class Outgoing:
         headers_count: int32 (n,).
         max_batch_bytes: batches are cut at this size, uncompressed.
         compression: codec of the batches.
+        is_report: whether the records report silent keys.
     """
 
     destination: Destination
@@ -50,6 +57,19 @@ class Outgoing:
     headers_count: Int32
     max_batch_bytes: int
     compression: Compression
+    is_report: bool = False
+
+    def take(self, rows: Int64) -> "Outgoing":
+        """The records at `rows`."""
+        return replace(
+            self,
+            source=self.source.take(rows),
+            timestamp=self.timestamp[rows],
+            keys=self.keys.take(rows),
+            values=self.values.take(rows),
+            headers=self.headers.take(rows),
+            headers_count=self.headers_count[rows],
+        )
 
     def batches(self) -> "list[OutgoingBatch]":
         """Encode the records into batches."""
@@ -64,7 +84,12 @@ class Outgoing:
         )
         return [
             OutgoingBatch(
-                self.destination, self.source, batch, self.max_batch_bytes, self.compression
+                self.destination,
+                self.source,
+                batch,
+                self.max_batch_bytes,
+                self.compression,
+                self.is_report,
             )
             for batch in encoded
         ]
@@ -83,6 +108,7 @@ class OutgoingBatch:
         encoded: the batch.
         max_batch_bytes: its halves are cut at this size.
         compression: their codec.
+        is_report: whether the records report silent keys.
     """
 
     destination: Destination
@@ -90,6 +116,7 @@ class OutgoingBatch:
     encoded: EncodedBatch
     max_batch_bytes: int
     compression: Compression
+    is_report: bool = False
 
     def __len__(self) -> int:
         return self.encoded.row_count
@@ -104,6 +131,10 @@ class OutgoingBatch:
             for rows in (np.arange(middle), np.arange(middle, len(self)))
             for batch in self._of(source.take(rows), records.take(rows)).batches()
         ]
+
+    def origins(self) -> list[Origin]:
+        """Where each record of the batch comes from."""
+        return origins(self.source(), self.is_report)
 
     def source(self) -> RecordColumns:
         """The input records that this batch's records come from."""
@@ -121,7 +152,16 @@ class OutgoingBatch:
             records.headers_count,
             self.max_batch_bytes,
             self.compression,
+            self.is_report,
         )
+
+
+def origins(source: RecordColumns, is_report: bool) -> list[Origin]:
+    """The origin of each output made from `source`; reports have their keys in there."""
+    offsets = source.offset.tolist()
+    if not is_report:
+        return [(offset, None) for offset in offsets]
+    return [(offset, source.keys.item(row)) for row, offset in enumerate(offsets)]
 
 
 def dead_letters(

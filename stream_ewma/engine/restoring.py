@@ -167,6 +167,8 @@ class Loader:
                 f"there are rows of another length than the {expected} words that the"
                 " configuration says"
             )
+        if not has_rows:  # there were keys, perhaps under another layout
+            self._words = np.zeros(len(self._known) * expected, np.int64)
         slots = self._keys.slots
         gone = slots[self._known[slots] == _GONE]
         return Loaded(marker, old, self._words, gone)

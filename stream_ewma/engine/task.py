@@ -9,21 +9,30 @@ What it knows goes into a changelog by cuts and comes back from there by a resto
 Time, randomness and limits come in as arguments; nothing here waits, logs or knows Kafka's client.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stream_ewma.columns import NULL, Bytes, Spans, as_bytes
+from stream_ewma.columns import NULL, Bytes, Int64, Spans, as_bytes
 from stream_ewma.engine.changelog import CONFIGURATION_KEY, POSITION_KEY, ChangelogError, write
 from stream_ewma.engine.config import TaskConfig
 from stream_ewma.engine.configuration import Configuration
 from stream_ewma.engine.dead_letters import Reason, reasons_of
 from stream_ewma.engine.marker import Marker
-from stream_ewma.engine.outgoing import Destination, Outgoing, OutgoingBatch, dead_letters
+from stream_ewma.engine.outgoing import (
+    Destination,
+    Origin,
+    Outgoing,
+    OutgoingBatch,
+    dead_letters,
+    origins,
+)
 from stream_ewma.engine.restoring import Loader
-from stream_ewma.engine.smoother import Part, Smoother
+from stream_ewma.engine.smoother import Part, Smoothed, Smoother
 from stream_ewma.engine.step import Cut, Failure, Restored, Step
 from stream_ewma.records.columns import RecordColumns
 from stream_ewma.records.fetched import BatchRun
@@ -46,6 +55,9 @@ class PartitionTask:
 
     Attributes:
         position: offset of the next record to process.
+        refused_outputs: outputs that the broker is known to refuse, by `OutgoingBatch.origins`.
+            They are not made: the input becomes a dead letter, is left out or stops the service,
+            as `TaskConfig.on_error` says. It is in the state all the same, unless it stops it.
     """
 
     def __init__(
@@ -62,6 +74,7 @@ class PartitionTask:
         self.topic = topic
         self.partition = partition
         self.position = position
+        self.refused_outputs: frozenset[Origin] = frozenset()
         self._topic_id = topic_id
         self._partitions = partitions
         self._config = config
@@ -84,32 +97,73 @@ class PartitionTask:
     def process(self, runs: Sequence[BatchRun]) -> Step:
         """Smooth the records of `runs` and advance the position past them."""
         decoded = decode(runs, self.position)
-        work = self._smoother.smooth(decoded.records)
-        failure = None
-        self.position = decoded.next_offset
+        records, self.position = decoded.records, decoded.next_offset
+        failure = self._refused_input(records)
+        if failure is not None:
+            records = records.take(np.flatnonzero(records.offset < failure.offset))
+            self.position = failure.offset
+        work = self._smoother.smooth(records)
         rows = len(work.records)
         if work.failed_row is not None:
             rows = work.failed_row
             reason = Reason(int(work.reason[rows]))
             failure = Failure(int(work.records.offset[rows]), reason)
             self.position = failure.offset
-        batches = [batch for part in work.parts for batch in self._batches(work.records, part)]
+        outputs, lost = self._outputs(work)
         rejected_rows = np.flatnonzero(work.reason[:rows] >= 0)
         rejected = reasons_of(work.reason[rejected_rows])
-        if rejected and self._config.on_error == "dlq":
-            letters = self._dead_letters(work.records.take(rejected_rows), rejected)
-            batches += letters.batches()
+        letters = [(work.records.take(rejected_rows), rejected)]
+        letters += [(reports, [Reason.OUTPUT_REFUSED] * len(reports)) for reports in lost]
+        outgoing = list(outputs)
+        if self._config.on_error == "dlq":
+            outgoing += [self._dead_letters(*each) for each in letters if each[1]]
+        reasons = Counter(reason for _, own in letters for reason in own)
         return Step(
-            batches,
+            [batch for each in outgoing for batch in each.batches()],
             self.position,
             rows,
-            sum(len(part.rows) for part in work.parts),
-            {reason: rejected.count(reason) for reason in set(rejected)},
+            sum(len(each.timestamp) for each in outputs),
+            dict(reasons),
             dict(work.skipped),
             dict(work.noted),
             decoded.unreadable if failure is None else None,
             failure,
         )
+
+    def _refused_input(self, records: RecordColumns) -> Failure | None:
+        """The first record whose output is refused, if that stops the service."""
+        if self._config.on_error != "fail" or not self.refused_outputs:
+            return None
+        found = np.flatnonzero(self._is_of_refused(records))
+        return Failure(int(records.offset[found[0]]), Reason.OUTPUT_REFUSED) if len(found) else None
+
+    def _outputs(self, work: Smoothed) -> tuple[list[Outgoing], list[RecordColumns]]:
+        """The outputs that are not refused, and the inputs of refused reports.
+
+        The inputs of other refused outputs get their reason in `work`.
+        """
+        outputs: list[Outgoing] = []
+        lost: list[RecordColumns] = []
+        for part in work.parts:
+            outgoing = self._outgoing(work.records, part)
+            if self.refused_outputs:
+                refused = self._refused_rows(outgoing)
+                if part.is_report:
+                    lost.append(outgoing.source.take(refused))
+                else:
+                    work.reason[part.rows[refused]] = Reason.OUTPUT_REFUSED
+                outgoing = outgoing.take(np.delete(np.arange(len(part.rows)), refused))
+            outputs.append(outgoing)
+        return outputs, lost
+
+    def _refused_rows(self, outgoing: Outgoing) -> Int64:
+        suspects = np.flatnonzero(self._is_of_refused(outgoing.source))
+        known = origins(outgoing.source.take(suspects), outgoing.is_report)
+        return suspects[[origin in self.refused_outputs for origin in known]]
+
+    def _is_of_refused(self, records: RecordColumns) -> NDArray[np.bool_]:
+        """Whether any output of each record is refused (n,)."""
+        return np.isin(records.offset, [offset for offset, _ in self.refused_outputs])
 
     def cut(self) -> Cut:
         """The changelog's records of all that has changed since the last cut.
@@ -180,8 +234,8 @@ class PartitionTask:
         """The dead letter of the only record of a batch that the broker refuses."""
         return self._dead_letters(batch.source(), [Reason.OUTPUT_REFUSED]).batches()
 
-    def _batches(self, records: RecordColumns, part: Part) -> list[OutgoingBatch]:
-        """Smoothed rows as finished batches."""
+    def _outgoing(self, records: RecordColumns, part: Part) -> Outgoing:
+        """Smoothed rows as records to be published."""
         if len(part.rows) != len(records) or part.is_report:
             records = records.take(part.rows)
         if part.is_report:
@@ -201,7 +255,8 @@ class PartitionTask:
             headers_count,
             self._config.max_batch_bytes,
             self._config.compression,
-        ).batches()
+            part.is_report,
+        )
 
     def _dead_letters(self, records: RecordColumns, reasons: list[Reason]) -> Outgoing:
         return dead_letters(

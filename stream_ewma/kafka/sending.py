@@ -108,9 +108,8 @@ class RawSender(Sender):  # type: ignore[misc]  # aiokafka has no types
             tasks.add(self.sender_task)
         for task in tasks:
             task.cancel()
-        if not tasks:
-            return True
-        _, alive = await asyncio.wait(tasks, timeout=_KILL_S)
+        alive = (await asyncio.wait(tasks, timeout=_KILL_S))[1] if tasks else set()
+        self._message_accumulator.fail_all(KafkaError("the producer was killed"))
         return not alive
 
 

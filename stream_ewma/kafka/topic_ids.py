@@ -108,6 +108,7 @@ class _Metadata10(Request[_Metadata10Struct]):  # type: ignore[misc]  # aiokafka
         self._names = list(names)
 
     def build(self, request_struct_class: type[_Metadata10Struct]) -> _Metadata10Struct:
+        topics: list[tuple[uuid.UUID, str, dict[int, bytes]]]
         topics = [(_NO_ID, name, {}) for name in self._names]
         return request_struct_class(topics, False, False, False, {})
 

@@ -8,7 +8,6 @@ every earlier one with that id: theirs is aborted, or completed if its commit wa
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
 
 from aiokafka import TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, KafkaTimeoutError, ProducerFenced
@@ -20,8 +19,6 @@ from stream_ewma.kafka.producer import end, hand_over
 from stream_ewma.kafka.seams import FinishedBatch, RawProducer
 from stream_ewma.records.writer import EncodedBatch
 from stream_ewma.settings import Settings
-
-_TRANSACTION_TIMEOUT_MS: Final = 60_000
 
 
 class TransactionalProducer:
@@ -41,7 +38,7 @@ class TransactionalProducer:
     def __init__(self, settings: Settings, transactional_id: str) -> None:
         self._settings = settings
         self._id = transactional_id
-        self._timeout_ms = _TRANSACTION_TIMEOUT_MS
+        self._timeout_ms = settings.delivery.transaction_timeout
         self._producer: RawProducer | None = None
         self._unsettled: set[asyncio.Future[None]] = set()
         self._failure: BaseException | None = None
@@ -149,12 +146,7 @@ class TransactionalProducer:
         """
         producer, self._producer = self._producer, None
         self._failure = self._failure or KafkaError(f"{self._id}: the producer was stopped")
-        stopped = producer is None or await end(producer)
-        for future in self._unsettled:
-            if not future.done():
-                _fail(future, self._failure)
-        self._unsettled.clear()
-        return stopped
+        return producer is None or await end(producer)
 
     @asynccontextmanager
     async def _step(self, timeout_ms: int | None = None) -> AsyncIterator[RawProducer]:
@@ -167,7 +159,7 @@ class TransactionalProducer:
             async with asyncio.timeout(None if timeout_ms is None else timeout_ms / 1000):
                 yield self._producer
         except BaseException as error:
-            self._failure = self._meaning(error)
+            self._failure = self._failure or self._meaning(error)
             if self._failure is error or not isinstance(error, Exception):
                 raise
             raise self._failure from error
@@ -210,6 +202,8 @@ class TransactionalProducer:
             if self._ending:
                 return OutcomeUnknownError(f"{self._id}: given up without an answer to its end")
             return KafkaTimeoutError(f"{self._id}: given up without an answer")
+        while type(error) is KafkaError and isinstance(error.__cause__, KafkaError):
+            error = error.__cause__  # the sender's word for whatever ended it
         if isinstance(error, KafkaError):
             return error
         return KafkaError(f"{self._id}: {type(error).__name__}: {error}")

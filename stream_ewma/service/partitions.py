@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stream_ewma.engine.outgoing import Destination, OutgoingBatch
+from stream_ewma.engine.outgoing import Destination, Origin, OutgoingBatch
 from stream_ewma.engine.step import Step
 from stream_ewma.errors import BrokerUnavailableError, FatalError, StreamEwmaError
 from stream_ewma.kafka.committer import RefusedError
@@ -89,7 +89,7 @@ class Partitions:
         self._taking_over = asyncio.Lock()
         self._on_the_way: dict[Partition, asyncio.Task[None]] = {}
         self._tasks: dict[Partition, list[asyncio.Task[None]]] = {}
-        self._refused: dict[Partition, frozenset[tuple[int, bytes | None]]] = {}
+        self._refused: dict[Partition, frozenset[Origin]] = {}
         self._troubles: Counter[Partition] = Counter()
         self.pipelines: dict[Partition, Pipeline] = {}
 
@@ -196,6 +196,7 @@ class Partitions:
             await asyncio.sleep(_RETRY_S)
 
     def _work_on(self, partition: Partition, opened: Opened) -> None:
+        opened.task.refused_outputs = self._refused.get(partition, frozenset())
         pipeline = Pipeline(
             self._settings,
             partition,
@@ -315,13 +316,9 @@ class Partitions:
                     f"{where}: the broker refuses the record's dead letter too: raise "
                     f"max.message.bytes of {topic}, or set dead_letters.on_error: skip"
                 )
-            if self._settings.dead_letters.on_error == "fail":
-                raise FatalError(
-                    f"{where}: the broker refused the smoothed record (dead_letters.on_error: fail)"
-                )
             _log.warning("%s: the broker refuses the smoothed record", where)
         self._refused[partition] = self._refused.get(partition, frozenset()).union(
-            (int(record.source().offset[0]), None) for record in found
+            origin for record in found for origin in record.origins()
         )
 
     def _two_services(self, partition: Partition) -> StreamEwmaError:

@@ -9,7 +9,6 @@ import pytest
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from stream_ewma.kafka import producer as producer_module
-from stream_ewma.kafka import transactions as transactions_module
 from stream_ewma.kafka.consumer import Partition
 from stream_ewma.kafka.errors import FencedError, OutcomeUnknownError
 from stream_ewma.kafka.transactions import TransactionalProducer
@@ -17,7 +16,7 @@ from stream_ewma.settings import Settings, load_settings
 from tests.support.batches import Record, encoded
 from tests.support.broker import RealBroker
 from tests.support.cluster import Cluster
-from tests.support.wire_proxy import END_TXN, INIT_PRODUCER_ID, Rule, WireProxy
+from tests.support.wire_proxy import ADD_OFFSETS_TO_TXN, END_TXN, INIT_PRODUCER_ID, Rule, WireProxy
 
 MakeProducer = Callable[..., Awaitable[TransactionalProducer]]
 
@@ -199,7 +198,12 @@ async def test_what_the_state_does_not_allow_is_an_error_not_an_assertion(
 
 @pytest.mark.parametrize("cut", [True, False], ids=["connection lost", "no answer in time"])
 async def test_a_lost_answer_to_a_commit_leaves_it_unknown_and_committed_once(
-    own_cluster: Cluster, make: MakeProducer, proxy: WireProxy, own_broker: RealBroker, cut: bool
+    own_cluster: Cluster,
+    make: MakeProducer,
+    proxy: WireProxy,
+    own_broker: RealBroker,
+    caplog: pytest.LogCaptureFixture,
+    cut: bool,
 ):
     settings = settings_for(own_broker.proxied_bootstrap, kafka__request_timeout_ms=3000)
     topic, source = own_cluster.create_topic(), own_cluster.create_topic()
@@ -213,6 +217,7 @@ async def test_a_lost_answer_to_a_commit_leaves_it_unknown_and_committed_once(
     with pytest.raises(OutcomeUnknownError):
         await producer.begin()
     assert proxy.seen.count(END_TXN) == 1
+    assert "Traceback" not in caplog.text
     await producer.stop()
 
     successor = await make(settings)
@@ -249,31 +254,52 @@ async def test_a_commit_that_arrives_late_ends_no_other_transaction(
     await shown(own_cluster, topic, [b"open"])
 
 
-async def test_a_commit_ends_within_the_transaction_timeout_and_a_hung_producer_is_killed(
-    own_cluster: Cluster,
+async def test_a_commit_ends_within_the_transaction_timeout(
+    make: MakeProducer, proxy: WireProxy, own_broker: RealBroker, own_cluster: Cluster
+):
+    settings = settings_for(
+        own_broker.proxied_bootstrap,
+        delivery__transaction_timeout="1500ms",
+        kafka__request_timeout_ms=1000,
+    )
+    topic = own_cluster.create_topic()
+    producer = await make(settings)
+    await producer.begin()
+    await producer.send(encoded([Record(b"k", b"first")]), topic, 0)
+    rule = proxy.add(Rule(ADD_OFFSETS_TO_TXN, answer="drop", cut=False, times=1000))
+
+    with pytest.raises(KafkaError, match="given up"):
+        await producer.commit({Partition("readings", 0): 1})
+
+    assert rule.met.is_set()
+    with pytest.raises(KafkaError, match="given up"):
+        await producer.begin()
+
+
+async def test_a_producer_that_cannot_stop_is_killed(
     make: MakeProducer,
-    proxy: WireProxy,
-    proxied: Settings,
+    own_broker: RealBroker,
+    own_cluster: Cluster,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(transactions_module, "_TRANSACTION_TIMEOUT_MS", 1500)
     monkeypatch.setattr(producer_module, "_STOP_S", 0.2)
     topic = own_cluster.create_topic()
     before = asyncio.all_tasks()
-    producer = await make(proxied)
-    await producer.begin()
-    await producer.send(encoded([Record(b"k", b"first")]), topic, 0)
-    rule = proxy.add(Rule(END_TXN, answer="drop", cut=False))
+    settings = settings_for(own_broker.proxied_bootstrap)
+    async with WireProxy(own_broker.proxied_bootstrap, own_broker.behind_proxy):
+        producer = await make(settings)
+        await producer.begin()
+        await (await producer.send(encoded([Record(b"k", b"first")]), topic, 0))
+    waiting = await producer.send(encoded([Record(b"k", b"second")]), topic, 0)
+    commit = asyncio.create_task(producer.commit({}))
 
-    with pytest.raises(OutcomeUnknownError, match="given up"):
-        await producer.commit({})
-
-    assert rule.met.is_set()
     assert not await producer.stop()
-    left = {task for task in asyncio.all_tasks() - before if "WireProxy" not in repr(task)}
-    assert not left
-    await make(proxied)
-    assert await values(own_cluster, topic) == [b"first"]
+
+    with pytest.raises(KafkaError, match="stopped"):
+        await commit
+    with pytest.raises(KafkaError, match="killed"):
+        await waiting
+    assert asyncio.all_tasks() <= before
 
 
 async def test_a_start_ends_within_its_timeout(
@@ -305,23 +331,18 @@ async def test_a_cancelled_call_leaves_only_the_stop(
         await producer.begin()
 
 
-async def test_nobody_is_told_of_failures_but_the_sender(
-    cluster: Cluster, make: MakeProducer, caplog: pytest.LogCaptureFixture
-):
+async def test_nobody_is_told_of_failures_but_the_sender(cluster: Cluster, make: MakeProducer):
     topic = cluster.create_topic(partitions=2)
     settings = settings_for(cluster.bootstrap)
     reports: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, report: reports.append(report))
-    old = await make(settings)
+    old = TransactionalProducer(settings, settings.application_id)
+    await old.start()
     await old.begin()
-    await old.send(encoded([Record(b"k", b"old")]), topic, 0)
+    await (await old.send(encoded([Record(b"k", b"old")]), topic, 0))
     await make(settings)
 
-    for partition in (0, 1, 0, 1):
-        try:
-            await old.send(encoded([Record(b"k", b"late")]), topic, partition)
-        except FencedError:
-            break
+    await old.send(encoded([Record(b"k", b"late")]), topic, 1)
     with pytest.raises(FencedError):
         await old.commit({})
     await old.stop()
@@ -329,4 +350,3 @@ async def test_nobody_is_told_of_failures_but_the_sender(
     gc.collect()
 
     assert reports == []
-    assert "Traceback" not in caplog.text

@@ -3,6 +3,7 @@
 import asyncio
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -10,6 +11,7 @@ from typing import Self
 from .proxy import read_frame, split, write_frame
 
 INIT_PRODUCER_ID = 22
+ADD_OFFSETS_TO_TXN = 25
 END_TXN = 26
 
 
@@ -45,6 +47,7 @@ class WireProxy:
         self._listen = split(listen)
         self._target = split(target)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._clients: list[asyncio.StreamWriter] = []
         self._held: list[bytes] = []
         self.rules: list[Rule] = []
         self.seen: list[int] = []
@@ -63,6 +66,10 @@ class WireProxy:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._clients:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
     def add(self, rule: Rule) -> Rule:
         """Let a rule act from now on."""
@@ -83,6 +90,7 @@ class WireProxy:
         return answers
 
     def _accept(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        self._clients.append(back)
         task = asyncio.create_task(self._carry(client, back))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -100,6 +108,8 @@ class WireProxy:
                 self._forward(client, lambda frame: self._request(frame, forth, ruled, cut)),
                 self._forward(broker, lambda frame: self._answer(frame, back, ruled, cut)),
             )
+        except ConnectionError:
+            pass  # one side has ended
         finally:
             cut()
 

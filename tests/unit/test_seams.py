@@ -1,14 +1,25 @@
 """What passes through the seams in aiokafka, without a broker."""
 
+import asyncio
+import gc
+from types import SimpleNamespace
+
 import crc32c
 import pytest
-from aiokafka.errors import RequestTimedOutError, UnknownTopicOrPartitionError
+from aiokafka.errors import (
+    KafkaError,
+    ProducerFenced,
+    RequestTimedOutError,
+    UnknownTopicOrPartitionError,
+)
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from stream_ewma.errors import BrokerUnavailableError
-from stream_ewma.kafka.errors import explain
+from stream_ewma.kafka.errors import FencedError, explain
 from stream_ewma.kafka.producer import PartitionProducer
 from stream_ewma.kafka.seams import RawBatch, RawRecords
+from stream_ewma.kafka.sending import RawSender, RawTransactionManager
+from stream_ewma.kafka.transactions import TransactionalProducer
 from stream_ewma.records.fetched import RunKind
 from stream_ewma.settings import load_settings
 from tests.support.batches import Record, runs_of
@@ -57,6 +68,64 @@ async def test_a_partition_that_the_output_does_not_have_is_named() -> None:
 
     with pytest.raises(UnknownTopicOrPartitionError, match="out has no partition 8"):
         await producer.send(None, "out", 8)
+
+
+def sender() -> RawSender:
+    return RawSender(
+        None,
+        acks=-1,
+        txn_manager=None,
+        message_accumulator=SimpleNamespace(fail_all=lambda _error: None),
+        retry_backoff_ms=100,
+        request_timeout_ms=1000,
+    )
+
+
+async def test_a_killed_sender_leaves_no_request_under_way() -> None:
+    killed = sender()
+    requests = [asyncio.create_task(asyncio.Event().wait()) for _ in range(2)]
+    for request in requests:
+        killed._remember(request)
+
+    assert await killed.kill()
+
+    assert all(request.cancelled() for request in requests)
+
+
+async def test_a_request_that_fails_behind_its_sender_is_not_reported() -> None:
+    reports: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, report: reports.append(report))
+
+    async def fail() -> None:
+        raise KafkaError
+
+    request = asyncio.create_task(fail())
+    sender()._remember(request)
+    await asyncio.wait({request})
+    del request
+    gc.collect()
+
+    assert reports == []
+
+
+def test_a_sender_that_ends_before_a_transaction_is_remembered() -> None:
+    async def fail() -> RawTransactionManager:
+        manager = RawTransactionManager("id", 1000)
+        manager.fatal_error(KafkaError("ended"))
+        return manager
+
+    assert str(asyncio.run(fail()).failure) == "KafkaError: ended"
+
+
+async def test_what_the_producer_died_of_is_told_however_aiokafka_puts_it() -> None:
+    producer = TransactionalProducer(SETTINGS, "app-readings-0")
+    producer._producer = SimpleNamespace(
+        _txn_manager=SimpleNamespace(failure=ProducerFenced()),
+        begin_transaction=None,
+    )
+
+    with pytest.raises(FencedError, match="app-readings-0: a newer producer"):
+        await producer.begin()
 
 
 def test_no_answer_in_time_means_no_broker() -> None:

@@ -88,7 +88,7 @@ def test_constructing_settings_reads_no_environment(monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_a_duration_is_a_number_with_its_unit(text: str, milliseconds: int):
-    assert load({"delivery.commit_interval": text}).delivery.commit_interval == milliseconds
+    assert load({"state.ttl": text}).state.ttl == milliseconds
 
 
 @pytest.mark.parametrize("text", ["30", 30, 1.5])

@@ -26,6 +26,7 @@ class Group:
         self.begun: list[Partition] = []
         self.commits: list[dict[Partition, int]] = []
         self.refusal: Exception | None = None
+        self.has_died = False
         self.may_commit = asyncio.Event()
         self.may_commit.set()
 
