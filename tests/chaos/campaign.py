@@ -116,7 +116,7 @@ def run(plan: Plan, folder: Path) -> Report:
         with chaos, Sampler(chaos, report, began).running():
             scene = Scene(chaos, brokers, random.Random(plan.seed + 1), plan.members)
             try:
-                scene.fill()
+                chaos.start(plan.members)
                 scene.wait_outputs(scene.mark())
                 _strike_all(plan, scene, report, began)
                 _settle(scene, report)

@@ -5,8 +5,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Self
 
 from tests.support.cluster import Cluster, send
 from tests.support.waiting import wait_until
@@ -18,7 +16,7 @@ PATIENCE_S = 600.0
 
 
 class Feeder:
-    """A thread that writes to the input topic from entering the context to leaving it.
+    """A thread that writes to the input topic.
 
     Args:
         cluster: the brokers, not behind a proxy.
@@ -63,20 +61,15 @@ class Feeder:
         if self._error is not None:
             raise self._error
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Begin to write."""
         self._thread.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Write nothing more."""
         self._ended.set()
-        self._thread.join()
-        if error is None:
-            self.check()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _run(self) -> None:
         producer = self._cluster.producer(

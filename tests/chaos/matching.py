@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 Content = TypeVar("Content", bound=Hashable)
 
-MOST_REMEMBERED = 300_000
+MOST_REMEMBERED = 50_000
 MOST_SHOWN = 10
 
 

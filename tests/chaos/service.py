@@ -7,20 +7,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.support.cluster import Cluster
-from tests.support.waiting import wait_until
 
 from .configurations import Configuration
-from .failpoints import Failpoint
 from .feeder import Feeder
-from .fleet import Fleet, Member
+from .fleet import Fleet
 from .judge import Judge, Topics
 from .settings import Guarantee, settings_of
 from .stream import Stream
-from .tape import end_offsets
 
 
 class Chaos:
-    """A stream being smoothed and judged, from entering the context to leaving it.
+    """A stream to be smoothed and judged, from entering the context to leaving it.
 
     Args:
         cluster: the brokers, directly.
@@ -75,7 +72,6 @@ class Chaos:
 
     def __enter__(self) -> Self:
         self.judge.__enter__()
-        self.feeder.__enter__()
         return self
 
     def __exit__(
@@ -85,12 +81,15 @@ class Chaos:
         trace: TracebackType | None,
     ) -> None:
         self.fleet.close()
-        self.feeder.__exit__(kind, error, trace)
+        self.feeder.close()
         self.judge.__exit__(kind, error, trace)
 
-    def start(self, *failpoints: Failpoint, **sections: Mapping[str, Any]) -> Member:
-        """Start a member and wait until it is ready."""
-        return self.fleet.launch(*failpoints, **sections).wait_ready()
+    def start(self, count: int) -> None:
+        """Start members and, once they are ready, the stream."""
+        self.fleet.launch().wait_ready()  # the others find the kernels compiled
+        for member in [self.fleet.launch() for _ in range(count - 1)]:
+            member.wait_ready()
+        self.feeder.start()
 
     def owners(self) -> dict[int, str]:
         """Which member the group has given each partition to, by name."""
@@ -100,31 +99,6 @@ class Chaos:
             for member in answer.result(30).members
             for tp in member.assignment.topic_partitions
         }
-
-    def wait_owned(self, count: int, timeout_s: float = 60.0) -> dict[int, str]:
-        """Wait until `count` members share all partitions; answers who has which."""
-
-        def shared() -> dict[int, str]:
-            owners = self.owners()
-            complete = len(owners) == self.partitions and len(set(owners.values())) == count
-            return owners if complete else {}
-
-        return wait_until(shared, timeout_s=timeout_s, what=lambda: f"{self.owners()}")
-
-    def wait_progress(self, timeout_s: float = 60.0) -> float:
-        """Wait for new outputs of every partition; answers when the last of them had one."""
-        ends = end_offsets(self.cluster, self.topics.output)
-
-        def progressed() -> bool:
-            self.judge.check()
-            self.feeder.check()
-            seen = self.judge.arrivals.offset
-            return all(seen.get(p, -1) >= end for p, end in ends.items())
-
-        wait_until(
-            progressed, timeout_s=timeout_s, what=lambda: f"no outputs:\n{self.fleet.logs()}"
-        )
-        return max(self.judge.arrivals.at.values())
 
 
 def make_topics(
