@@ -3,8 +3,7 @@
 import random
 import sys
 import threading
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,14 +15,12 @@ from .feeder import monotonic
 from .network_faults import pause
 from .report import Report, Sample, Struck
 from .scene import Fault, Scene
-from .segments import zombie_writes
 from .service import Chaos
 from .settings import Guarantee
-from .state import state_problems
+from .verdict import verdict
 
 ALL_FAULTS = [*process_faults.FAULTS, *network_faults.FAULTS, *broker_faults.FAULTS]
 SAMPLE_S = 5.0
-MORE_EVENTS = 2_000
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Plan:
     """What a run does; it is the same for the same plan.
 
     Attributes:
-        minutes: how long faults strike.
+        minutes: how long faults strike; 0: until each has struck once.
         faults: names; empty: all that the brokers allow.
         brokers: 1 or 3.
         pause_s: between two faults, at most.
@@ -50,7 +47,7 @@ class Plan:
     faults: tuple[str, ...] = ()
 
     def schedule(self) -> Iterator[Fault]:
-        """Faults without end: all once in random order, and again in another."""
+        """All faults once, in random order; if time is what ends the run, again and again."""
         draw = random.Random(self.seed)
         fitting = [
             fault
@@ -59,7 +56,8 @@ class Plan:
         ]
         if not fitting:
             raise ValueError(f"no such faults: {self.faults}")
-        while True:
+        yield from draw.sample(fitting, len(fitting))
+        while self.minutes:
             yield from draw.sample(fitting, len(fitting))
 
 
@@ -119,7 +117,7 @@ def run(plan: Plan, folder: Path) -> Report:
                 chaos.start(plan.members)
                 scene.wait_outputs(scene.mark())
                 _strike_all(plan, scene, report, began)
-                _settle(scene, report)
+                report.problems += verdict(scene)
             except (TimeoutError, RuntimeError) as error:
                 report.problems.append(f"{type(error).__name__}: {error}")
             _sum_up(chaos, report)
@@ -130,7 +128,7 @@ def run(plan: Plan, folder: Path) -> Report:
 def _strike_all(plan: Plan, scene: Scene, report: Report, began: float) -> None:
     end = monotonic() + plan.minutes * 60
     for fault in plan.schedule():
-        if monotonic() > end or scene.chaos.judge.differences:
+        if (plan.minutes and monotonic() > end) or scene.chaos.judge.differences:
             return
         report.struck.append(strike(scene, fault, report, began))
         pause(scene.draw.uniform(0, plan.pause_s))
@@ -152,26 +150,6 @@ def strike(scene: Scene, fault: Fault, report: Report, began: float) -> Struck:
     return struck
 
 
-def _settle(scene: Scene, report: Report) -> None:
-    """The verdict, twice: on what the running members keep, and on what a new start restores."""
-    chaos = scene.chaos
-    for again in (False, True):
-        with chaos.feeder.held():
-            chaos.judge.wait_drained()
-            report.problems += state_problems(
-                chaos.cluster, chaos.group, chaos.topics, chaos.judge.oracles
-            )
-        if not again:
-            chaos.fleet.stop()
-            scene.fill()
-            chaos.feeder.wait_sent(MORE_EVENTS)
-    codes = chaos.fleet.stop()
-    report.problems += [f"{name} ended with {code}" for name, code in codes.items() if code]
-    report.problems += [each for member in chaos.fleet.members for each in member.troubles()]
-    report.problems += zombies(scene)
-    report.problems += chaos.judge.online_problems()
-
-
 def _sum_up(chaos: Chaos, report: Report) -> None:
     """What the judge has seen."""
     judge = chaos.judge
@@ -182,31 +160,6 @@ def _sum_up(chaos: Chaos, report: Report) -> None:
     report.replays = sum(each.replays for each in judge.sequences)
     report.differences = judge.differences
     report.difference_count = sum(each.difference_count for each in judge.sequences)
-
-
-def zombies(scene: Scene) -> list[str]:
-    """Signs of two writers in the partitions that are written in transactions alone."""
-    topics = scene.chaos.topics
-    transactional = [topics.changelog]
-    if scene.chaos.guarantee == "exactly_once":
-        transactional += [topics.output, topics.dead]
-    if scene.chaos.guarantee == "in_memory":
-        transactional = []
-    return [
-        sign
-        for topic in transactional
-        for partition in range(scene.chaos.partitions)
-        for node in scene.brokers.nodes[:1]
-        for sign in zombie_writes(node.data / f"{topic}-{partition}")
-    ]
-
-
-def counted(struck: Sequence[Struck]) -> dict[str, int]:
-    """How often each fault has struck."""
-    counts: dict[str, int] = defaultdict(int)
-    for each in struck:
-        counts[each.name] += each.hit
-    return dict(counts)
 
 
 def _say(line: str) -> None:

@@ -1,33 +1,49 @@
-"""The chaos suite's own broker and services."""
+"""Running services with brokers of their own."""
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.cluster import Cluster
-
-from .configurations import PLAIN, Configuration
+from .brokers import Brokers
+from .configurations import Configuration
+from .scene import Scene
 from .service import Chaos
 from .settings import Guarantee
 
-MakeChaos = Callable[..., Chaos]
+MakeScene = Callable[..., Scene]
 
 
-@pytest.fixture
-def make_chaos(cluster: Cluster, tmp_path: Path) -> Iterator[MakeChaos]:
-    """Start streams that are smoothed and judged; all is ended with the test."""
+@pytest.fixture(scope="module")
+def make_scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeScene]:
+    """Start services that are fed and judged; all is ended with the module."""
     with ExitStack() as stack:
 
         def make(
-            configuration: Configuration = PLAIN,
-            guarantee: Guarantee = "exactly_once",
+            configuration: Configuration,
+            guarantee: Guarantee,
             *,
-            seed: int = 1,
-            **options: object,
-        ) -> Chaos:
-            chaos = Chaos(cluster, tmp_path, configuration, guarantee, seed=seed, **options)
-            return stack.enter_context(chaos)
+            seed: int,
+            size: int = 2,
+            brokers: int = 1,
+            broker_settings: dict[str, str] | None = None,
+            **options: Any,
+        ) -> Scene:
+            cluster = stack.enter_context(Brokers(brokers, broker_settings))
+            chaos = Chaos(
+                cluster.cluster,
+                tmp_path_factory.mktemp("members"),
+                configuration,
+                guarantee,
+                seed=seed,
+                bootstrap=cluster.proxied_bootstrap,
+                copies=cluster.copies,
+                **options,
+            )
+            scene = Scene(stack.enter_context(chaos), cluster, random.Random(seed), size)
+            chaos.start(size)
+            return scene
 
         yield make

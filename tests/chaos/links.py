@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -206,7 +206,7 @@ class Link:
                 await asyncio.sleep(rule.seconds)
             write_frame(self._to_client, frame)
 
-    def _later(self, work: "asyncio.coroutines.Coroutine[None, None, None]") -> None:
+    def _later(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -61,13 +61,13 @@ class Tape:
         """
         found = []
         for got in self._consumer.consume(most, timeout=timeout_s):
-            error = got.error()
+            error, topic, partition = got.error(), got.topic(), got.partition()
             if error is None:
-                found.append((got.topic(), as_message(got)))
+                found.append((str(topic), as_message(got)))
             elif error.code() == KafkaError._PARTITION_EOF:
-                self._ended.add((got.topic(), got.partition()))
+                self._ended.add((str(topic), int(partition or 0)))
             elif error.code() not in _TRANSIENT:
-                raise RuntimeError(f"{got.topic()}: {error}")
+                raise RuntimeError(f"{topic}: {error}")
         return found
 
     def read_to_end(self) -> Iterator[tuple[str, Message]]:

@@ -36,7 +36,7 @@ def install(failpoints: Failpoints, *, output: str, changelog: str) -> None:
     """
     topics = {output: Site.K2, changelog: Site.K3}
     for owner in (RawConnection, AIOKafkaConnection):
-        owner.send = _hooked(owner.send, owner, failpoints, topics)
+        setattr(owner, "send", _hooked(owner.send, owner, failpoints, topics))  # noqa: B010
 
 
 def _hooked(original: Send, owner: type, failpoints: Failpoints, topics: dict[str, Site]) -> Send:

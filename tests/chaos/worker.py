@@ -18,6 +18,7 @@ from stream_ewma.kafka.changelog import ChangelogReader, Take
 from stream_ewma.kafka.consumer import GroupConsumer, Partition
 from stream_ewma.kafka.transactions import TransactionalProducer
 from stream_ewma.records.fetched import BatchRun
+from stream_ewma.service.app import run_service
 from stream_ewma.service.opening import Parts
 from stream_ewma.settings import load_settings
 
@@ -110,7 +111,7 @@ def main() -> int:
         reader=reader_class(failpoints),
     )
     watch_clock()
-    run_command.run_service = partial(run_command.run_service, parts=parts)
+    setattr(run_command, "run_service", partial(run_service, parts=parts))  # noqa: B010
     return command_line(["run", "--config", str(given.config)])
 
 
