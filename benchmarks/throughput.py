@@ -36,9 +36,9 @@ from harness.service import (
 from harness.table import print_table
 
 HERE: Final = Path(__file__).parent
-OURS: Final = "stream-ewma, exactly once"
-OURS_AT_LEAST_ONCE: Final = "stream-ewma, at least once"
-OURS_IN_MEMORY: Final = "stream-ewma, state in memory"
+OURS: Final = "stream-ewma exactly once"
+OURS_AT_LEAST_ONCE: Final = "stream-ewma at least once"
+OURS_IN_MEMORY: Final = "stream-ewma in memory"
 AIOKAFKA: Final = "plain aiokafka"
 CONFLUENT: Final = "plain confluent-kafka"
 MIRROR: Final = "mirror"

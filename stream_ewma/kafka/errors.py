@@ -107,7 +107,7 @@ def explain(
 
 def is_passing(error: BaseException) -> bool:
     """Whether the brokers may well answer otherwise after a while."""
-    if isinstance(error, BrokerUnavailableError | _NO_ANSWER):
+    if isinstance(error, (BrokerUnavailableError, *_NO_ANSWER)):
         return True
     return isinstance(error, KafkaError) and bool(error.retriable)
 
