@@ -19,7 +19,12 @@ from .service import Chaos
 from .settings import Guarantee
 from .verdict import verdict
 
-ALL_FAULTS = [*process_faults.FAULTS, *network_faults.FAULTS, *broker_faults.FAULTS]
+ALL_FAULTS = [
+    *process_faults.FAULTS,
+    *network_faults.FAULTS,
+    *network_faults.REFUSALS,
+    *broker_faults.FAULTS,
+]
 SAMPLE_S = 5.0
 
 
@@ -46,13 +51,16 @@ class Plan:
     pause_s: float = 5.0
     faults: tuple[str, ...] = ()
 
+    def _wants(self, fault: Fault) -> bool:
+        if self.faults:
+            return fault.name in self.faults
+        return fault not in network_faults.REFUSALS  # they would outnumber all others
+
     def schedule(self) -> Iterator[Fault]:
         """All faults once, in random order; if time is what ends the run, again and again."""
         draw = random.Random(self.seed)
         fitting = [
-            fault
-            for fault in ALL_FAULTS
-            if fault.brokers <= self.brokers and (not self.faults or fault.name in self.faults)
+            fault for fault in ALL_FAULTS if fault.brokers <= self.brokers and self._wants(fault)
         ]
         if not fitting:
             raise ValueError(f"no such faults: {self.faults}")

@@ -50,6 +50,8 @@ class Action(StrEnum):
     """SIGKILL: nothing more is done, nothing is flushed."""
     STOP = "stop"
     """SIGSTOP: everything freezes, connections stay open."""
+    TERM = "term"
+    """SIGTERM: the step goes on, and the service is to end well."""
     RAISE = "raise"
     """An error that nobody expects."""
     BUSY = "busy"
@@ -133,6 +135,8 @@ class Failpoints:
                 os.kill(os.getpid(), signal.SIGKILL)
             case Action.STOP:
                 os.kill(os.getpid(), signal.SIGSTOP)
+            case Action.TERM:
+                os.kill(os.getpid(), signal.SIGTERM)
             case Action.RAISE:
                 raise FailpointError(f"failpoint {point}")
             case Action.BUSY:

@@ -87,7 +87,6 @@ class Judge:
     ) -> None:
         self._cluster = cluster
         self._topics = topics
-        self._guarantee = guarantee
         partitions = range(cluster.partitions(topics.input))
         self.oracles = [PartitionOracle(configuration, topics.input, p) for p in partitions]
         repeats = guarantee != "exactly_once"
@@ -192,7 +191,7 @@ class Judge:
                 self._digests[topic, record.partition].add(record)
                 if topic == self._topics.output:
                     content = record.key, record.value, record.timestamp, record.headers
-                    self.outputs[record.partition].see(record.offset, self._promised(content))
+                    self.outputs[record.partition].see(record.offset, content)
                     self.arrivals.offset[record.partition] = record.offset
                     self.arrivals.at[record.partition] = now
                 else:
@@ -201,13 +200,6 @@ class Judge:
                 self._recompute(partition, new)
             for sequence in self.sequences:
                 sequence.compare()
-
-    def _promised(self, content: Record) -> Record:
-        """What of an output must be as expected: without durable state, all but the numbers."""
-        if self._guarantee == "in_memory":
-            key, value, *rest = content
-            return key, value is None, *rest
-        return content
 
     def _decide(self) -> None:
         """What came out and is still not expected once its input is known, is wrong."""
@@ -226,7 +218,7 @@ class Judge:
         oracle = self.oracles[partition]
         oracle.take_all(records)
         self.input_count += len(records)
-        self.outputs[partition].expect([self._promised(each.content) for each in oracle.outputs])
+        self.outputs[partition].expect([each.content for each in oracle.outputs])
         self.dead[partition].expect(oracle.dead_letters)
         oracle.outputs, oracle.dead_letters = [], []
 

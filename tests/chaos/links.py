@@ -31,6 +31,8 @@ class Deed(StrEnum):
     """Its answer, and all behind it, are late."""
     REPEAT_REQUEST = "repeat request"
     """It goes through, and reaches the broker once more later, from nowhere."""
+    REFUSE = "refuse"
+    """It never reaches the broker; an answer with an error is made up."""
 
 
 @dataclass
@@ -41,6 +43,7 @@ class Rule:
         api_key: of the request.
         deed: what is done.
         seconds: how late.
+        answer: of `REFUSE`, what to answer to a request's frame.
         times: how often; then the rule is spent.
         skip: how many such requests go through first.
         client: of this client id alone; empty: of any.
@@ -51,6 +54,7 @@ class Rule:
     api_key: int
     deed: Deed
     seconds: float = 0.0
+    answer: Callable[[bytes], bytes] = field(default=bytes, repr=False)
     times: int = 1
     skip: int = 0
     client: str = ""
@@ -189,6 +193,9 @@ class Link:
                 await asyncio.sleep(rule.seconds)
             case Deed.REPEAT_REQUEST:
                 self._later(self._repeat(request.frame, rule.seconds))
+            case Deed.REFUSE:
+                write_frame(self._to_client, rule.answer(request.frame))
+                return False
             case Deed.LOSE_ANSWER | Deed.DELAY_ANSWER:
                 self._answers[request.correlation] = rule
         write_frame(self._to_broker, request.frame)

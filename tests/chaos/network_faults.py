@@ -5,7 +5,7 @@ from functools import partial
 
 from tests.support.waiting import wait_until
 
-from . import links
+from . import links, refusals
 from .feeder import monotonic
 from .links import Deed
 from .process_faults import PAST_SESSION_S
@@ -98,6 +98,31 @@ def request(scene: Scene, api_key: int, deed: Deed, seconds: float) -> Outcome:
     return Outcome(hit=True, detail=f"{deed} {api_key} after {skip}, {hits} times")
 
 
+def refuse(scene: Scene, api_key: int, code: int) -> Outcome:
+    """The broker refuses one request; for good, or until it is asked again."""
+    skip = scene.draw.randint(0, 5) if api_key != links.INIT_PRODUCER_ID else 0
+    with ExitStack() as stack:
+        rules = []
+        for proxy in scene.brokers.proxies:
+            rule = proxy.add(
+                api_key,
+                Deed.REFUSE,
+                skip=skip,
+                answer=partial(refusals.refusal, api_key, code=code),
+            )
+            stack.callback(proxy.remove, rule)
+            rules.append(rule)
+        if api_key == links.INIT_PRODUCER_ID:
+            scene.launch()
+        try:
+            wait_until(lambda: any(rule.hits for rule in rules), timeout_s=HIT_S)
+        except TimeoutError:
+            return Outcome(hit=False, detail=f"no request {api_key}")
+    scene.fill()  # what is refused for good may end a member
+    scene.wait_outputs(scene.mark())
+    return Outcome(hit=True, detail=f"error {code} for request {api_key} after {skip}")
+
+
 def pause(seconds: float) -> None:
     """Let a fault last."""
     end = monotonic() + seconds
@@ -122,6 +147,22 @@ _DEEDS = {
     Deed.DELAY_ANSWER: 7.0,
     Deed.REPEAT_REQUEST: 4.0,
 }
+
+# Error codes by request, both of the broker's passing states and for good.
+_CODES = {
+    links.PRODUCE: (2, 3, 6, 7, 10, 17, 19, 20, 29, 45, 47, 48, 53, 56, 59, 87, 90),
+    links.INIT_PRODUCER_ID: (14, 15, 16, 42, 47, 51, 53, 90),
+    links.ADD_PARTITIONS: (3, 14, 15, 16, 29, 47, 48, 49, 51, 53, 90),
+    links.ADD_OFFSETS: (14, 15, 16, 30, 47, 48, 49, 51, 53, 90),
+    links.TXN_OFFSET_COMMIT: (3, 7, 14, 15, 16, 22, 25, 30, 47, 49, 53, 82, 90),
+    links.END_TXN: (14, 15, 16, 47, 48, 49, 51, 53, 90),
+    links.HEARTBEAT: (15, 16, 22, 25, 27, 30),
+}
+REFUSALS = [
+    Fault(f"refuse {api_key} with {code}", partial(refuse, api_key=api_key, code=code))
+    for api_key, codes in _CODES.items()
+    for code in codes
+]
 
 FAULTS = [
     Fault("cut", cut),

@@ -8,10 +8,11 @@ from .failpoints import Action, Failpoint, Site
 from .feeder import monotonic
 from .fleet import Member
 from .scene import BUDGET_S, Fault, Outcome, Scene
-from .settings import SESSION_TIMEOUT_MS
+from .settings import SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS
 
 SESSION_S = SESSION_TIMEOUT_MS / 1000
 PAST_SESSION_S = SESSION_S + 2.0
+PAST_TRANSACTION_S = TRANSACTION_TIMEOUT_MS / 1000 + 5.0
 
 PER_COMMIT = (Site.K0, Site.K1, Site.K2, Site.K3, Site.K4, Site.K5, Site.K6, Site.K7)
 PER_START = (Site.BEFORE_K8, Site.K8, Site.K9)
@@ -48,7 +49,7 @@ def at_site(scene: Scene, site: Site, action: Action) -> Outcome:
     nth = scene.draw.randint(1, 25) if site in PER_COMMIT else 1
     if site is Site.K10:
         nth = 2  # aiokafka calls it before the first assignment, too
-    seconds = {Action.BUSY: PAST_SESSION_S, Action.SLEEP: SESSION_S}.get(action, 0.0)
+    seconds = {Action.BUSY: PAST_SESSION_S, Action.SLEEP: PAST_TRANSACTION_S}.get(action, 0.0)
     member = scene.launch(Failpoint(site, action, nth, seconds))
     if site in (Site.K10, Site.K11):
         wait_until(
@@ -85,6 +86,8 @@ def _after(scene: Scene, member: Member, action: Action) -> dict[str, float]:
         scene.wait_outputs(mark)
         return {"frozen": taken_over}
     scene.wait_outputs(mark)
+    if action is Action.TERM and member.wait_exit() != 0:
+        raise RuntimeError(f"SIGTERM ended with {member.process.returncode}:\n{member.log}")
     return {}
 
 
@@ -158,6 +161,33 @@ def delete_offsets(scene: Scene) -> Outcome:
     return Outcome(bool(before), f"deleted {before}")
 
 
+def idle_members(scene: Scene) -> Outcome:
+    """More members than partitions; then those that have some are killed."""
+    fleet, partitions = scene.chaos.fleet, scene.chaos.partitions
+    for member in [scene.launch() for _ in range(partitions + 1 - len(fleet.living))]:
+        member.wait_ready()
+    wait_until(lambda: len(set(scene.chaos.owners().values())) == partitions, timeout_s=BUDGET_S)
+    owners = scene.chaos.owners()
+    victims = [each for each in fleet.living if each.name in (owners[0], owners[1])]
+    mark = scene.mark()
+    for victim in victims:
+        victim.kill()
+    scene.wait_outputs(mark)
+    return Outcome(len(victims) == 2, f"{len(victims)} of {partitions} owners, one was idle")
+
+
+def foreign_producer(scene: Scene) -> Outcome:
+    """Somebody else begins with a partition's transactional id, and goes away again."""
+    chaos = scene.chaos
+    partition = scene.draw.randrange(chaos.partitions)
+    name = f"{chaos.group}-{chaos.topics.input}-{partition}"
+    producer = chaos.cluster.producer(transactional_id=name)
+    producer.init_transactions(30)
+    mark = scene.mark()
+    scene.wait_outputs(mark)
+    return Outcome(hit=True, detail=name)
+
+
 def clock_jump(scene: Scene) -> Outcome:
     """The wall clock of a member jumps by an hour, forth and back."""
     victim, partitions = scene.owner()
@@ -178,6 +208,8 @@ FAULTS = [
     Fault("storm", storm),
     Fault("delete offsets", delete_offsets),
     Fault("clock jump", clock_jump),
+    Fault("idle members", idle_members),
+    Fault("foreign producer", foreign_producer),
     *(
         Fault(f"{site} {action}", partial(at_site, site=site, action=action))
         for site in SITES
@@ -187,5 +219,10 @@ FAULTS = [
         Fault(f"{site} {Action.RAISE}", partial(at_site, site=site, action=Action.RAISE))
         for site in PER_COMMIT
     ),
+    *(
+        Fault(f"{site} {Action.TERM}", partial(at_site, site=site, action=Action.TERM))
+        for site in PER_COMMIT
+    ),
+    Fault("slow transaction", partial(at_site, site=Site.K2, action=Action.SLEEP)),
     Fault("blocked loop", partial(at_site, site=Site.K0, action=Action.BUSY)),
 ]

@@ -15,6 +15,14 @@ from .judge import Judge, Topics
 from .settings import Guarantee, settings_of
 from .stream import Stream
 
+# So often that every run reads changelogs whose older rows are gone.
+COMPACTED = {
+    "cleanup_policy": "compact",
+    "segment_ms": "5000",
+    "min_cleanable_dirty_ratio": "0.01",
+    "max_compaction_lag_ms": "5000",
+}
+
 
 class Chaos:
     """A stream to be smoothed and judged, from entering the context to leaving it.
@@ -54,9 +62,7 @@ class Chaos:
         self.guarantee = guarantee
         self.group = f"chaos-{uuid.uuid4().hex[:10]}"
         self.partitions = partitions
-        self.topics = make_topics(
-            cluster, self.group, partitions, copies, guarantee, topic_config or {}
-        )
+        self.topics = make_topics(cluster, self.group, partitions, copies, topic_config or {})
         self.settings = settings_of(
             configuration,
             group=self.group,
@@ -106,7 +112,6 @@ def make_topics(
     group: str,
     partitions: int,
     copies: int,
-    guarantee: Guarantee,
     config: Mapping[str, str],
 ) -> Topics:
     """Make the topics of a service."""
@@ -114,12 +119,7 @@ def make_topics(
     topics = Topics(name, f"{name}-ewma", f"{group}-dlq", f"{group}-{name}-changelog")
     for topic in (topics.input, topics.output, topics.dead):
         cluster.create_topic(topic, partitions=partitions, copies=copies, **config)
-    if guarantee != "in_memory":
-        cluster.create_topic(
-            topics.changelog,
-            partitions=partitions,
-            copies=copies,
-            cleanup_policy="compact",
-            **config,
-        )
+    cluster.create_topic(
+        topics.changelog, partitions=partitions, copies=copies, **COMPACTED, **config
+    )
     return topics

@@ -5,12 +5,12 @@ from typing import Any, Literal
 
 from .configurations import MAX_KEY_BYTES, MAX_VALUE_BYTES, Configuration
 
-Guarantee = Literal["exactly_once", "at_least_once", "in_memory"]
-"""What is promised; `in_memory`: at least once, with the state lost with the process."""
+Guarantee = Literal["exactly_once", "at_least_once"]
 
 SESSION_TIMEOUT_MS = 6_000
 HEARTBEAT_MS = 1_000
 REQUEST_TIMEOUT_MS = 5_000
+TRANSACTION_TIMEOUT_MS = 20_000
 
 
 def settings_of(
@@ -33,8 +33,7 @@ def settings_of(
         over: sections laid over the others.
     """
     delivery: dict[str, Any] = {"shutdown_timeout": "15s"}
-    if guarantee != "in_memory":
-        delivery |= {"guarantee": guarantee, "transaction_timeout": "20s"}
+    delivery |= {"guarantee": guarantee, "transaction_timeout": f"{TRANSACTION_TIMEOUT_MS}ms"}
     sections: dict[str, Any] = {
         "application_id": group,
         "worker_threads": 2,

@@ -79,7 +79,7 @@ def engine_task(name: str, folder: Path) -> PartitionTask:
         group="g",
         topic=TOPIC,
         bootstrap="127.0.0.1:9",
-        guarantee="in_memory",
+        guarantee="exactly_once",
     )
     file.write_text(yaml.safe_dump(settings))
     return PartitionTask(TOPIC, 3, 0, task_config(load_settings(file, env={})), (1, 2))
