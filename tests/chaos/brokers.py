@@ -9,9 +9,10 @@ from typing import Self
 from confluent_kafka import ElectionType, TopicPartition
 
 from tests.support.broker import Quorum, RealBroker
-from tests.support.cluster import REQUEST_TIMEOUT_S, Cluster
+from tests.support.cluster import REQUEST_TIMEOUT_S
 from tests.support.waiting import wait_until
 
+from .patience import PatientCluster
 from .proxy import Proxy
 
 REPLICATED = {
@@ -21,11 +22,10 @@ REPLICATED = {
     "transaction.state.log.replication.factor": "3",
     "transaction.state.log.min.isr": "2",
     "replica.lag.time.max.ms": "3000",
-    "broker.session.timeout.ms": "4000",
-    "broker.heartbeat.interval.ms": "1000",
     "controlled.shutdown.max.retries": "3",
 }
-QUICK = {"group.min.session.timeout.ms": "1000", "offsets.retention.minutes": "60"}
+# A broker that was killed may come back only when its session with the controller is over.
+QUICK = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500"}
 
 
 class Brokers:
@@ -39,6 +39,7 @@ class Brokers:
         nodes: the brokers; the first has id 1.
         proxies: one before each.
         bootstrap: where they are.
+        cluster: to write to and read from, past the proxies.
         proxied_bootstrap: where they are for those who are to stay behind the proxies.
     """
 
@@ -52,12 +53,8 @@ class Brokers:
         self.proxies = [Proxy(node.proxied_bootstrap, node.behind_proxy) for node in self.nodes]
         self.bootstrap = ",".join(node.bootstrap for node in self.nodes)
         self.proxied_bootstrap = ",".join(node.proxied_bootstrap for node in self.nodes)
+        self.cluster = PatientCluster(self.bootstrap)
         self._stack = ExitStack()
-
-    @property
-    def cluster(self) -> Cluster:
-        """To write to and read from, past the proxies."""
-        return Cluster(self.bootstrap)
 
     def __enter__(self) -> Self:
         for node in self.nodes:
@@ -88,13 +85,7 @@ class Brokers:
 
     def leader(self, topic: str, partition: int) -> RealBroker:
         """The broker that leads a partition."""
-        known = self.cluster.admin.list_topics(topic, timeout=REQUEST_TIMEOUT_S)
-        return self.nodes[known.topics[topic].partitions[partition].leader - 1]
-
-    def in_sync(self, topic: str) -> dict[int, int]:
-        """How many copies of each partition are in sync."""
-        known = self.cluster.admin.list_topics(topic, timeout=REQUEST_TIMEOUT_S)
-        return {number: len(each.isrs) for number, each in known.topics[topic].partitions.items()}
+        return self.nodes[self.cluster.leaders(topic)[partition] - 1]
 
     def elect_preferred(self, topic: str) -> None:
         """Move the leadership of a topic's partitions to where it belongs."""
@@ -106,9 +97,9 @@ class Brokers:
     def wait_in_sync(self, topic: str, timeout_s: float = 120.0) -> None:
         """Wait until every partition has all its copies in sync."""
         wait_until(
-            lambda: set(self.in_sync(topic).values()) == {self.copies},
+            lambda: set(self.cluster.in_sync(topic).values()) == {self.copies},
             timeout_s=timeout_s,
-            what=lambda: f"{topic}: in sync {self.in_sync(topic)}",
+            what=lambda: f"{topic}: in sync {self.cluster.in_sync(topic)}",
         )
 
     def _leader_of(self, topic: str, key: str) -> RealBroker:

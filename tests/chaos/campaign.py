@@ -3,6 +3,7 @@
 import random
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -126,8 +127,8 @@ def run(plan: Plan, folder: Path) -> Report:
                 scene.wait_outputs(scene.mark())
                 _strike_all(plan, scene, report, began)
                 report.problems += verdict(scene)
-            except (TimeoutError, RuntimeError) as error:
-                report.problems.append(f"{type(error).__name__}: {error}")
+            except (TimeoutError, RuntimeError):
+                report.problems.append(traceback.format_exc())
             _sum_up(chaos, report)
             report.seconds = monotonic() - began
     return report

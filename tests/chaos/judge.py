@@ -10,15 +10,16 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from tests.support.cluster import Cluster, Message
+from tests.support.cluster import Message
 from tests.support.waiting import wait_until
 
 from .configurations import Configuration
 from .feeder import monotonic
 from .matching import Sequence
 from .oracle import DeadLetter, PartitionOracle
+from .patience import PatientCluster
 from .settings import Guarantee
-from .tape import Digest, Tape, end_offsets
+from .tape import Digest, Tape
 
 DRAIN_S = 180.0
 LOOK_S = 1.0
@@ -83,7 +84,11 @@ class Judge:
     """
 
     def __init__(
-        self, cluster: Cluster, topics: Topics, configuration: Configuration, guarantee: Guarantee
+        self,
+        cluster: PatientCluster,
+        topics: Topics,
+        configuration: Configuration,
+        guarantee: Guarantee,
     ) -> None:
         self._cluster = cluster
         self._topics = topics
@@ -152,7 +157,7 @@ class Judge:
         Raises:
             TimeoutError: something is missing.
         """
-        end = end_offsets(self._cluster, self._topics.input)
+        end = self._cluster.end_offsets(self._topics.input)
 
         def drained() -> bool:
             self.check()
@@ -205,7 +210,7 @@ class Judge:
         """What came out and is still not expected once its input is known, is wrong."""
         if self._look is None:
             if any(each.undecided for each in self.sequences):
-                ends = end_offsets(self._cluster, self._topics.input)
+                ends = self._cluster.end_offsets(self._topics.input)
                 self._look = Look(monotonic(), ends, [each.seen for each in self.sequences])
             return
         if all(each.next_offset >= self._look.ends[each.partition] for each in self.oracles):

@@ -153,8 +153,7 @@ def delete_offsets(scene: Scene) -> Outcome:
     chaos.fleet.stop()
     wait_until(lambda: not chaos.cluster.members(chaos.group), timeout_s=BUDGET_S)
     before = chaos.cluster.committed(chaos.group, chaos.topics.input)
-    for done in chaos.cluster.admin.delete_consumer_groups([chaos.group]).values():
-        done.result(30)
+    chaos.cluster.delete_group(chaos.group)
     mark = scene.mark()
     scene.fill()
     scene.wait_outputs(mark)

@@ -11,7 +11,6 @@ from .failpoints import Failpoint
 from .feeder import monotonic
 from .fleet import Member
 from .service import Chaos
-from .tape import end_offsets
 
 BUDGET_S = 120.0
 
@@ -82,7 +81,7 @@ class Scene:
 
     def mark(self) -> dict[int, int]:
         """Where the outputs end now, committed or not."""
-        return end_offsets(self.chaos.cluster, self.chaos.topics.output)
+        return self.chaos.cluster.end_offsets(self.chaos.topics.output)
 
     def wait_outputs(
         self,

@@ -6,12 +6,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.support.cluster import Cluster
-
 from .configurations import Configuration
 from .feeder import Feeder
 from .fleet import Fleet
 from .judge import Judge, Topics
+from .patience import PatientCluster
 from .settings import Guarantee, settings_of
 from .stream import Stream
 
@@ -44,7 +43,7 @@ class Chaos:
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: PatientCluster,
         folder: Path,
         configuration: Configuration,
         guarantee: Guarantee,
@@ -99,16 +98,11 @@ class Chaos:
 
     def owners(self) -> dict[int, str]:
         """Which member the group has given each partition to, by name."""
-        (answer,) = self.cluster.admin.describe_consumer_groups([self.group]).values()
-        return {
-            tp.partition: member.client_id
-            for member in answer.result(30).members
-            for tp in member.assignment.topic_partitions
-        }
+        return self.cluster.owners(self.group)
 
 
 def make_topics(
-    cluster: Cluster,
+    cluster: PatientCluster,
     group: str,
     partitions: int,
     copies: int,

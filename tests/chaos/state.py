@@ -3,12 +3,13 @@
 import json
 from collections.abc import Sequence
 
-from tests.support.cluster import Cluster, by_partition
+from tests.support.cluster import by_partition
 from tests.support.waiting import wait_until
 
 from .judge import Topics
 from .oracle import PartitionOracle
-from .tape import end_offsets, wait_settled
+from .patience import PatientCluster
+from .tape import wait_settled
 
 POSITION_KEY = b"\x00position"
 ROW_PREFIX = b"\x01"
@@ -17,9 +18,11 @@ COMMIT_S = 60.0
 SETTLE_S = 40.0
 
 
-def wait_committed(cluster: Cluster, group: str, topic: str, timeout_s: float = COMMIT_S) -> None:
+def wait_committed(
+    cluster: PatientCluster, group: str, topic: str, timeout_s: float = COMMIT_S
+) -> None:
     """Wait until the group has committed all that the input holds."""
-    ends = end_offsets(cluster, topic)
+    ends = cluster.end_offsets(topic)
     wait_until(
         lambda: cluster.committed(group, topic) == ends,
         timeout_s=timeout_s,
@@ -28,7 +31,7 @@ def wait_committed(cluster: Cluster, group: str, topic: str, timeout_s: float = 
 
 
 def state_problems(
-    cluster: Cluster, group: str, topics: Topics, oracles: Sequence[PartitionOracle]
+    cluster: PatientCluster, group: str, topics: Topics, oracles: Sequence[PartitionOracle]
 ) -> list[str]:
     """What does not agree, in words, once nothing is being written any more."""
     wait_committed(cluster, group, topics.input)

@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaError, TopicPartition
-from confluent_kafka.admin import OffsetSpec
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-from tests.support.cluster import REQUEST_TIMEOUT_S, Cluster, Message, as_message
+from tests.support.cluster import Cluster, Message, as_message
 from tests.support.waiting import wait_until
+
+from .patience import PatientCluster
 
 _TRANSIENT = {
     KafkaError._TRANSPORT,
@@ -99,24 +100,16 @@ class Digest:
     __hash__ = None  # type: ignore[assignment]  # it changes
 
 
-def stable_offsets(cluster: Cluster, topic: str) -> dict[int, int]:
-    """The last stable offset of each partition."""
-    return _latest(cluster, topic, IsolationLevel.READ_COMMITTED)
-
-
-def end_offsets(cluster: Cluster, topic: str) -> dict[int, int]:
-    """The high watermark of each partition."""
-    return _latest(cluster, topic, IsolationLevel.READ_UNCOMMITTED)
-
-
-def wait_settled(cluster: Cluster, topics: Iterable[str], *, timeout_s: float) -> dict[str, str]:
+def wait_settled(
+    cluster: PatientCluster, topics: Iterable[str], *, timeout_s: float
+) -> dict[str, str]:
     """Wait until no transaction is open on the topics; answers where one still is."""
     hanging: dict[str, str] = {}
 
     def settled() -> bool:
         hanging.clear()
         for topic in topics:
-            stable, end = stable_offsets(cluster, topic), end_offsets(cluster, topic)
+            stable, end = cluster.stable_offsets(topic), cluster.end_offsets(topic)
             for partition, offset in stable.items():
                 if offset != end[partition]:
                     hanging[f"{topic}-{partition}"] = f"LSO {offset}, LEO {end[partition]}"
@@ -127,13 +120,3 @@ def wait_settled(cluster: Cluster, topics: Iterable[str], *, timeout_s: float) -
     except TimeoutError:
         return hanging
     return {}
-
-
-def _latest(cluster: Cluster, topic: str, isolation: IsolationLevel) -> dict[int, int]:
-    wanted = {
-        TopicPartition(topic, p): OffsetSpec.latest() for p in range(cluster.partitions(topic))
-    }
-    found = cluster.admin.list_offsets(
-        wanted, isolation_level=isolation, request_timeout=REQUEST_TIMEOUT_S
-    )
-    return {tp.partition: done.result(REQUEST_TIMEOUT_S).offset for tp, done in found.items()}
