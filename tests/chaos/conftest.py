@@ -18,7 +18,7 @@ MakeScene = Callable[..., Scene]
 
 @pytest.fixture(scope="module")
 def make_scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeScene]:
-    """Start services that are fed and judged; all is ended with the module."""
+    """Prepare services that are fed and judged; all is ended with the module."""
     with ExitStack() as stack:
 
         def make(
@@ -26,12 +26,11 @@ def make_scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeScene]:
             guarantee: Guarantee,
             *,
             seed: int,
+            brokers: Brokers | None = None,
             size: int = 2,
-            brokers: int = 1,
-            broker_settings: dict[str, str] | None = None,
             **options: Any,
         ) -> Scene:
-            cluster = stack.enter_context(Brokers(brokers, broker_settings))
+            cluster = brokers or stack.enter_context(Brokers())
             chaos = Chaos(
                 cluster.cluster,
                 tmp_path_factory.mktemp("members"),
@@ -42,8 +41,13 @@ def make_scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeScene]:
                 copies=cluster.copies,
                 **options,
             )
-            scene = Scene(stack.enter_context(chaos), cluster, random.Random(seed), size)
-            chaos.start(size)
-            return scene
+            return Scene(stack.enter_context(chaos), cluster, random.Random(seed), size)
 
         yield make
+
+
+@pytest.fixture(scope="module")
+def brokers() -> Iterator[Brokers]:
+    """One broker for all tests of a module."""
+    with Brokers() as started:
+        yield started

@@ -13,7 +13,9 @@ FAULTS = {fault.name: fault for fault in ALL_FAULTS}
 
 @pytest.fixture(scope="module")
 def scene(make_scene: MakeScene) -> Scene:
-    return make_scene(GUARDED, "at_least_once", seed=6)
+    made = make_scene(GUARDED, "at_least_once", seed=6)
+    made.chaos.start(made.size)
+    return made
 
 
 @pytest.mark.parametrize("name", ["K2 kill", "K3 stop", "kill all", "hand-over"])

@@ -17,7 +17,9 @@ FAULTS = {fault.name: fault for fault in ALL_FAULTS}
 
 @pytest.fixture(scope="module")
 def scene(make_scene: MakeScene) -> Scene:
-    return make_scene(SORTED, "exactly_once", seed=5)
+    made = make_scene(SORTED, "exactly_once", seed=5)
+    made.chaos.start(made.size)
+    return made
 
 
 @pytest.mark.parametrize(
