@@ -39,6 +39,12 @@ class StateError(StreamEwmaError):
     exit_code = 65
 
 
+class ServiceRunningError(StreamEwmaError):
+    """The service runs where it must not: stop it, then try again."""
+
+    exit_code = 75
+
+
 class AccessDeniedError(StreamEwmaError):
     """The broker refused the credentials, the certificate or the permission: mend those."""
 

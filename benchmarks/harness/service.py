@@ -2,11 +2,12 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from harness import job as limits
-from harness.job import Job
+from harness.job import PARTITIONS, Job
 from harness.load import create_topic
 
 DEAD_LETTER_TOPIC = "dead-letters"
@@ -17,12 +18,24 @@ IN_MEMORY: Final = "in memory"
 """How state and outputs are kept: as the setting of the same name says, or state not at all."""
 
 
-def service_command(job: Job, folder: Path, keeping: str = EXACTLY_ONCE) -> list[str]:
+def service_command(
+    job: Job,
+    folder: Path,
+    keeping: str = EXACTLY_ONCE,
+    *,
+    smoothing: Mapping[str, object] | None = None,
+    partitions: int = PARTITIONS,
+) -> list[str]:
     """Write the settings of `job` into `folder` and return the command; commits as by default."""
     durable = keeping != IN_MEMORY
     if durable:
-        name = f"{job.group}-{job.input_topic}-changelog"
-        create_topic(job.bootstrap, name, cleanup_policy="compact")
+        create_topic(
+            job.bootstrap,
+            f"{job.group}-{job.input_topic}-changelog",
+            may_exist=True,
+            partitions=partitions,
+            cleanup_policy="compact",
+        )
     settings = {
         "application_id": job.group,
         "kafka": {
@@ -32,7 +45,7 @@ def service_command(job: Job, folder: Path, keeping: str = EXACTLY_ONCE) -> list
             "fetch_max_wait_ms": limits.FETCH_MAX_WAIT_MS,
         },
         "input": {"topics": [job.input_topic], "start": "earliest"},
-        "smoothing": {"alpha": limits.ALPHA},
+        "smoothing": dict(smoothing or {"alpha": limits.ALPHA}),
         "output": {"topic": job.output_topic, "max_batch_bytes": limits.MAX_BATCH_BYTES},
         "dead_letters": {"topic": DEAD_LETTER_TOPIC},
         "state": {"durable": durable},

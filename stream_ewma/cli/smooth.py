@@ -11,7 +11,6 @@ values that the service would publish. What cannot be smoothed is named on stand
 """
 
 import argparse
-import gzip
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from typing import BinaryIO, Final, cast
 import orjson
 
 from stream_ewma.cli import settings_flags
+from stream_ewma.cli.output_file import writing
 from stream_ewma.cli.recorded import FLAGS as INPUT_FLAGS
 from stream_ewma.cli.recorded import (
     Run,
@@ -31,7 +31,7 @@ from stream_ewma.cli.recorded import (
     settings_of,
 )
 from stream_ewma.engine.dead_letters import MESSAGES, Reason
-from stream_ewma.errors import DataError, OutputError
+from stream_ewma.errors import DataError
 from stream_ewma.files.chunks import Chunk, Source
 from stream_ewma.files.opening import FORMATS, FileFormat, format_of
 from stream_ewma.files.task import Part
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
             raise DataError("Parquet is not for a terminal; write --output FILE, or --to csv")
         rejects = _Rejects(source, settings.dead_letters.on_error)
         counts: Counter[str] = Counter()
-        with _writing(arguments.output) as target, rejects.writing_to(arguments.rejected):
+        with writing(arguments.output) as target, rejects.writing_to(arguments.rejected):
             writer = writer_of(target, to, source, work.task)
             for part in work.parts(signs=not is_tty):
                 writer.write(part)
@@ -149,7 +149,7 @@ class _Rejects:
         if path is None:
             yield
             return
-        with _writing(path) as self._file:
+        with writing(path) as self._file:
             yield
 
     def add(self, part: Part) -> None:
@@ -183,32 +183,3 @@ class _Rejects:
 
 def _text(chunk: Chunk, row: int) -> str:
     return (chunk.text.item(row) or b"").decode(errors="replace")
-
-
-@contextmanager
-def _writing(path: Path | None) -> Iterator[BinaryIO]:
-    """Standard output, or a file that takes its name only when all is written.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    part = None if path is None else path.with_name(f".{path.name}.part")
-    try:
-        if path is None or part is None:
-            yield sys.stdout.buffer
-            return
-        with part.open("wb") as file:
-            if path.suffix.lower() == ".gz":
-                with gzip.GzipFile(fileobj=file, mode="wb") as packed:
-                    yield cast("BinaryIO", packed)
-            else:
-                yield file
-        part.replace(path)
-    except BrokenPipeError:  # the reader of standard output has had enough
-        raise
-    except OSError as error:
-        place = path or "standard output"
-        raise OutputError(f"{place}: cannot be written ({error.strerror})") from None
-    finally:
-        if part is not None:
-            part.unlink(missing_ok=True)

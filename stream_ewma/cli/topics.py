@@ -1,4 +1,4 @@
-"""Show or make the topics that the service needs: outputs and dead letters.
+"""Show or make the topics that the service needs: outputs, dead letters and changelogs.
 
 stream-ewma topics plan --config stream-ewma.yaml
 stream-ewma topics create --config stream-ewma.yaml
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from stream_ewma.cli import settings_flags
 from stream_ewma.errors import TopicError
 from stream_ewma.kafka.connect import wait_for_broker
-from stream_ewma.kafka.topics import TopicState, create, describe, topic_configs
+from stream_ewma.kafka.topics import TopicState, create, describe, grow, topic_configs
 from stream_ewma.settings import Settings
 
 
@@ -42,13 +42,15 @@ def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
 async def _run(settings: Settings, *, is_plan: bool) -> int:
     await wait_for_broker(settings)
     states = await describe(settings)
-    missing = [state for state in states if state.can_be_made]
+    missing = [state for state in states if state.can_be_made or state.can_be_grown]
     if is_plan:
         sys.stdout.write("".join(f"{state}\n" for state in states))
         sys.stdout.write("".join(f"{kafka_topics_line(settings, s)}\n" for s in missing))
     else:
         for state in await create(settings, states):
             sys.stdout.write(f"{state.name}: created, partitions: {state.wanted}\n")
+        for state in await grow(settings, states):
+            sys.stdout.write(f"{state.name}: grown, partitions: {state.wanted}\n")
         if not missing:
             sys.stdout.write("nothing is missing\n")
     # What only its owner can mend; what is missing can be made, or has just been.
@@ -59,13 +61,16 @@ async def _run(settings: Settings, *, is_plan: bool) -> int:
 
 
 def kafka_topics_line(settings: Settings, state: TopicState) -> str:
-    """The command of Kafka's own tool that makes the topic."""
+    """The command of Kafka's own tool that makes the topic, or gives it more partitions."""
     words = [
         *("kafka-topics.sh", "--bootstrap-server", settings.kafka.bootstrap_servers),
-        *("--create", "--topic", state.name, "--partitions", str(state.wanted)),
+        "--create" if state.partitions is None else "--alter",
+        *("--topic", state.name, "--partitions", str(state.wanted)),
     ]
+    if state.partitions is not None:
+        return shlex.join(words)
     if settings.topics.replication_factor != -1:
         words += ["--replication-factor", str(settings.topics.replication_factor)]
-    for name, value in topic_configs(settings).items():
+    for name, value in topic_configs(settings, state.role).items():
         words += ["--config", f"{name}={value}"]
     return shlex.join(words)

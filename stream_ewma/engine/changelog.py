@@ -8,6 +8,8 @@ for anything else:
     0, "position"        the marker: how far the input is in the rows
     0, "configuration"   what gives the rows their meaning
 
+Marker and configuration may be taken away, too: without value they are as if never written.
+
 Timestamps are 0 throughout: the clock is not deterministic, and an event time may be further ahead
 than a broker accepts.
 """
@@ -34,13 +36,12 @@ ROW_VERSION: Final = 1
 ROW, TOMBSTONE, POSITION, CONFIGURATION = 0, 1, 2, 3
 """What a record is."""
 
-_SOUND, _UNKNOWN_KEY, _OTHER_VERSION, _BAD_LENGTH, _NO_VALUE = 0, 1, 2, 3, 4
+_SOUND, _UNKNOWN_KEY, _OTHER_VERSION, _BAD_LENGTH = 0, 1, 2, 3
 _REASON: Final = {
     _UNKNOWN_KEY: "its key is of no known kind; a newer version may have written it",
     _OTHER_VERSION: f"its row has another version than {ROW_VERSION}; a newer one may have "
     "written it",
     _BAD_LENGTH: "the length of its row is impossible",
-    _NO_VALUE: "it has no value where there must be one",
 }
 
 _MOST_BYTES: Final = 1 << 28
@@ -189,6 +190,4 @@ def _classify(
             kinds[i] = CONFIGURATION
         else:
             return i, _UNKNOWN_KEY
-        if value_length[i] < 0:
-            return i, _NO_VALUE
     return len(kinds), _SOUND

@@ -1,7 +1,7 @@
 """What every partition's task has in common, as plain values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from stream_ewma.engine.sessions import DailySessions
@@ -29,6 +29,7 @@ class TaskConfig:
         names: other names of outputs, by their own.
         sessions: when keys are forgotten by the calendar; with `mode.sessions`.
         stale_after_ms: silence, in event time, after which a key is reported; with `mode.stale`.
+        ttl_ms: a key whose last reading lies so far back in event time is forgotten; None: never.
         max_keys: keys one partition may hold.
         max_key_bytes: longer keys are refused.
         max_future_skew_ms: how far event time may be ahead of the record's timestamp; None: any.
@@ -57,6 +58,7 @@ class TaskConfig:
     names: Mapping[str, str] = field(default_factory=dict)
     sessions: DailySessions | None = None
     stale_after_ms: int | None = None
+    ttl_ms: int | None = None
     max_keys: int = 10_000_000
     max_key_bytes: int = 1024
     max_future_skew_ms: int | None = None
@@ -78,7 +80,7 @@ class TaskConfig:
     def __post_init__(self) -> None:
         plan = Plan(
             sets=self.rules.factors,
-            mode=self.mode,
+            mode=replace(self.mode, expires=self.ttl_ms is not None),
             outputs=tuple(self.outputs),
             time_unit=MS_PER_SECOND,
         )

@@ -26,7 +26,7 @@ _OF_FACTOR: Final = ("mean", "weight", "spread", "seeded", "line", "holt", "shar
 _CLOCKS: Final = {Clock.COUNT: "readings", Clock.EVENT_TIME: "event time"}
 
 _ASKED_BY: Final = {
-    "reference": "half_life, reset_after, stale_after or emit.interval",
+    "reference": "half_life, reset_after, stale_after, state.ttl or emit.interval",
     "session": "reset_daily",
     "flags": "output.emit or stale_after",
     "emitted_time": "emit.interval",

@@ -36,6 +36,8 @@ _LIVE: Final = 1
 _OUTDATED: Final = 2
 """What is known of a slot: no row; a row; a row of an older layout."""
 
+_FEW_KEYS: Final = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -44,12 +46,14 @@ class Loaded:
     Attributes:
         marker: how far the input is in the rows.
         configuration: what gives them their meaning; None: it is the one that is in force.
+        text: the configuration as it was written.
         words: int64 (slots * words of a key,), the rows by slot.
         gone: int32 (m,), slots of keys that the table has but the changelog has no longer.
     """
 
     marker: Marker
     configuration: Configuration | None
+    text: bytes
     words: Int64
     gone: Int32
 
@@ -59,18 +63,23 @@ class Loader:
 
     Args:
         keys: an empty table, filled with the keys.
-        own: the configuration that is in force.
+        own: the configuration that is in force; None: that of the rows, whatever it is.
+        known_only: nothing is put into the table: only rows of keys that it has are kept.
     """
 
-    def __init__(self, keys: KeyTable, own: Configuration) -> None:
+    def __init__(
+        self, keys: KeyTable, own: Configuration | None, *, known_only: bool = False
+    ) -> None:
         self._keys = keys
         self._own = own
+        self._known_only = known_only
         self._position = 0
-        self._row_words = own.words
+        self._row_words = 0 if own is None else own.words
         self._words: Int64 = np.zeros(0, np.int64)
         self._known: UInt8 = np.zeros(0, np.uint8)
         self._marker: bytes | None = None
         self._configuration: bytes | None = None
+        self._most_keys = _FEW_KEYS
 
     def read(self, runs: Sequence[BatchRun]) -> int:
         """Take in the records of `runs`, which follow those before; answers how many rows.
@@ -88,6 +97,7 @@ class Loader:
                 )
             self._position = decoded.next_offset
             rows += self._take(decoded.records)
+            self._release()
         return rows
 
     def _take(self, records: RecordColumns) -> int:
@@ -109,7 +119,8 @@ class Loader:
             records.keys.start + np.int32(1),
             records.keys.length - np.int32(1),
         )
-        slots = self._keys.find(keys, (kinds == ROW).view(np.uint8), is_bounded=False).slots
+        inserts = (kinds == ROW) & (not self._known_only)
+        slots = self._keys.find(keys, inserts.view(np.uint8), is_bounded=False).slots
         self._load(records, kinds, slots)
         return len(rows)
 
@@ -151,27 +162,43 @@ class Loader:
             ChangelogError: the parts of it do not go together, or a newer version wrote them.
         """
         has_rows = bool(self._known.any())
+        slots = self._keys.slots
         if self._marker is None:
             if has_rows or self._configuration is not None:
                 raise ChangelogError("there are rows without a position marker")
+            self._keys.release(slots)  # of keys whose rows were taken away
             return None
         marker = Marker.from_bytes(self._marker)
         stored = self._configuration
         if stored is None or fingerprint(stored) != marker.configuration:
             raise ChangelogError("the configuration that the position marker names is not there")
-        own = self._own.fingerprint
-        old = None if marker.configuration == own else Configuration.from_bytes(stored)
-        expected = (self._own if old is None else old).words
-        if has_rows and (expected != self._row_words or bool((self._known == _OUTDATED).any())):
+        configuration = self._own
+        if configuration is None or marker.configuration != configuration.fingerprint:
+            configuration = Configuration.from_bytes(stored)
+        expected = configuration.words
+        if not has_rows:
+            self._change_layout(expected)
+        if expected != self._row_words or bool((self._known == _OUTDATED).any()):
             raise ChangelogError(
                 f"there are rows of another length than the {expected} words that the"
                 " configuration says"
             )
-        if not has_rows:  # there were keys, perhaps under another layout
-            self._words = np.zeros(len(self._known) * expected, np.int64)
+        self._grow(int(slots.max(initial=-1)) + 1)
+        old = None if configuration is self._own else configuration
+        return Loaded(marker, old, stored, self._words, self._gone())
+
+    def _gone(self) -> Int32:
         slots = self._keys.slots
-        gone = slots[self._known[slots] == _GONE]
-        return Loaded(marker, old, self._words, gone)
+        gone: Int32 = slots[self._known[slots] == _GONE]
+        return gone
+
+    def _release(self) -> None:
+        """Give up keys that are gone, now and then: a log may be followed for months."""
+        if len(self._keys) > self._most_keys:
+            gone = self._gone()
+            self._keys.release(gone)
+            self._words.reshape(-1, self._row_words)[gone] = 0  # for the next key that gets a slot
+            self._most_keys = max(_FEW_KEYS, 2 * len(self._keys))
 
 
 def check_held(state: KeyedState, most: int) -> None:
@@ -209,9 +236,10 @@ def _load_rows(
     """
     for i in range(first, len(slots)):
         slot = int(slots[i])
+        if slot < 0:
+            continue
         if kinds[i] == TOMBSTONE:
-            if slot >= 0:
-                known[slot] = _GONE
+            known[slot] = _GONE
             continue
         if value_length[i] != 1 + row_bytes:
             return i

@@ -5,7 +5,6 @@ A key has a row of state for each value that a record holds; its rows lie side b
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +26,12 @@ from stream_ewma.engine.dead_letters import Reason
 from stream_ewma.engine.index import NO_SLOT
 from stream_ewma.engine.keys import KeyTable
 from stream_ewma.engine.restoring import Loaded, Loader, check_held
-from stream_ewma.payloads.columns import Column, ReadingColumns, Status, as_nullable
-from stream_ewma.smoothing.absorbing import NOTE_CLIPPED, NOTE_LATE, NOTE_RESTARTED
-from stream_ewma.smoothing.layout import FLAG_STALE, NO_TIME
+from stream_ewma.engine.results import Folded, columns_of, folded
+from stream_ewma.payloads.columns import Column, ReadingColumns, Status
+from stream_ewma.smoothing.layout import FLAG_STALE, NO_TIME, NOWHERE
 from stream_ewma.smoothing.parameters import KeyRules
-from stream_ewma.smoothing.recursion import FoldResult, fold, last_times, snapshot
-from stream_ewma.smoothing.rows import Action, Outcome
+from stream_ewma.smoothing.recursion import fold, last_times, snapshot
+from stream_ewma.smoothing.rows import Action
 from stream_ewma.smoothing.state import KeyedState
 from stream_ewma.words import WORD
 
@@ -43,7 +42,8 @@ class Placed:
 
     Attributes:
         readings: the same.
-        slots: int32 (n,), the key's slot; `NO_SLOT` where all actions are IGNORE.
+        slots: int32 (n,), the key's slot; `NO_SLOT` where all actions are IGNORE. Filled in by
+            `Series.place`.
         actions: for each of the record's values, uint8 (n,), an `Action`.
         sessions: int64 (n,), or None.
     """
@@ -52,40 +52,6 @@ class Placed:
     slots: Int32
     actions: tuple[UInt8, ...]
     sessions: Int64 | None
-
-
-@dataclass(frozen=True, slots=True)
-class Folded:
-    """What became of n rows.
-
-    Attributes:
-        columns: the outputs of all values by their names in the record.
-        outcome: uint8 (n,), the best `Outcome` among the values of a row, by `_RANK`.
-        refused: values that were refused in rows whose other values were not.
-        late: readings merged late.
-        clipped: readings moved closer before they were absorbed.
-        restarted: keys forgotten before a reading.
-    """
-
-    columns: dict[str, Column]
-    outcome: UInt8
-    refused: int
-    late: int
-    clipped: int
-    restarted: int
-
-
-# A row with several values is what the first of these says of any of them.
-_RANK: Final = (
-    Outcome.EMITTED,
-    Outcome.WARMING_UP,
-    Outcome.THINNED,
-    Outcome.NOT_FINITE,
-    Outcome.LATE,
-    Outcome.NO_STATE,
-)
-_ABSORBED: Final = (Outcome.EMITTED, Outcome.WARMING_UP, Outcome.THINNED)
-_REFUSED: Final = (Outcome.NOT_FINITE, Outcome.LATE)
 
 
 class Series:
@@ -119,37 +85,49 @@ class Series:
         """Memory of the keys and their states."""
         return self._keys.nbytes + self._state.bytes
 
-    def place(self, readings: ReadingColumns, reason: Int64) -> Placed:
-        """Find each row's key and decide what to do with its values.
+    def decide(self, readings: ReadingColumns, reason: Int64) -> Placed:
+        """Decide what to do with each row's values; where they go is for `place` to say.
 
         Args:
             readings: n rows.
-            reason: int64 (n,), why a row is not to be smoothed, else negative; changed where a
-                key is new and there is no room for it.
+            reason: int64 (n,), why a row is not to be smoothed, else negative.
         """
-        actions = self._actions(readings, reason)
-        # A reset or a hold of a key never seen must not take up a slot.
-        observes = any_with(actions, Action.OBSERVE)
-        keys = readings.keys
-        ignored = np.flatnonzero(_all(actions, Action.IGNORE))
-        if len(ignored):
-            length = keys.length.copy()
-            length[ignored] = NULL
-            keys = Spans(keys.buffer, keys.start, length)
-        found = self._keys.find(keys, observes.view(np.uint8))
-        self._admit(found.new)
-        homeless = np.flatnonzero(found.slots == NO_SLOT)
-        if len(homeless):
-            reason[homeless[observes[homeless]]] = Reason.TOO_MANY_KEYS
-            for action in actions:
-                action[homeless] = Action.IGNORE
         sessions = self._config.sessions
         return Placed(
             readings,
-            found.slots,
-            actions,
+            np.empty(len(readings), np.int32),
+            self._actions(readings, reason),
             None if sessions is None else sessions.of(readings.timestamp),
         )
+
+    def place(self, placed: Placed, reason: Int64, start: int, end: int) -> None:
+        """Find the keys of the rows from `start` to `end`.
+
+        Args:
+            placed: n rows; their slots are filled in.
+            reason: int64 (n,), changed where a key is new and there is no room for it.
+            start: first row; those before it have been folded.
+            end: row after the last.
+        """
+        actions = [action[start:end] for action in placed.actions]
+        # A reset or a hold of a key never seen must not take up a slot.
+        observes = any_with(actions, Action.OBSERVE)
+        keys = placed.readings.keys
+        length = keys.length[start:end]
+        ignored = np.flatnonzero(_all(actions, Action.IGNORE))
+        if len(ignored):
+            length = length.copy()
+            length[ignored] = NULL
+        found = self._keys.find(
+            Spans(keys.buffer, keys.start[start:end], length), observes.view(np.uint8)
+        )
+        placed.slots[start:end] = found.slots
+        self._admit(found.new)
+        homeless = np.flatnonzero(found.slots == NO_SLOT)
+        if len(homeless):
+            reason[start + homeless[observes[homeless]]] = Reason.TOO_MANY_KEYS
+            for action in actions:
+                action[homeless] = Action.IGNORE
 
     def _actions(self, readings: ReadingColumns, reason: Int64) -> tuple[UInt8, ...]:
         refused = np.flatnonzero(reason >= 0)
@@ -209,15 +187,35 @@ class Series:
 
     def fold(self, placed: Placed, start: int, end: int) -> Folded:
         """Fold the rows from `start` to `end`, in order."""
+        slots = placed.slots[start:end]
+        if self._changes is not None:
+            self._changes.note(slots)
+        return self._fold(self._state, slots, placed, start, end)
+
+    def rehearse(self, placed: Placed, start: int, end: int) -> UInt8:
+        """The outcomes that `fold` would have (n,), changing nothing."""
+        slots, own = np.unique(placed.slots[start:end], return_inverse=True)
+        slots = np.maximum(slots, 0)  # no slot: all actions are IGNORE
+        copy = KeyedState(self._state.places)
+        copy.grow(max(len(slots), 1) * len(self._config.fields))
+        for number in range(len(self._config.fields)):
+            rows = self._rows(slots, number)
+            known = np.flatnonzero(rows < self._state.rows)
+            to = self._rows(known.astype(np.int32), number)
+            copy.by_row[to] = self._state.by_row[rows[known]]
+            copy.factor[to] = self._state.factor[rows[known]]
+        return self._fold(copy, own.astype(np.int32), placed, start, end).outcome
+
+    def _fold(
+        self, state: KeyedState, slots: Int32, placed: Placed, start: int, end: int
+    ) -> Folded:
         whole = slice(start, end)
         readings = placed.readings
-        if self._changes is not None:
-            self._changes.note(placed.slots[whole])
         results = [
             fold(
-                self._state,
+                state,
                 self._config.plan,
-                self._rows(placed.slots[whole], number),
+                self._rows(slots, number),
                 readings.timestamp[whole],
                 values.x[whole],
                 placed.actions[number][whole],
@@ -227,49 +225,12 @@ class Series:
             )
             for number, values in enumerate(readings.numbers)
         ]
-        return self._folded(results)
+        return folded(self._config, results)
 
     def _rows(self, slots: Int32, number: int) -> Int32:
         """The rows of state of value number `number`; of an ignored row, any number."""
         count = len(self._config.fields)
         return slots if count == 1 else slots * np.int32(count) + np.int32(number)
-
-    def _folded(self, results: Sequence[FoldResult]) -> Folded:
-        outcome = _best([result.outcome for result in results])
-        refused = 0
-        if len(results) > 1:
-            absorbed = np.isin(outcome, _ABSORBED)
-            refused = sum(
-                int((np.isin(result.outcome, _REFUSED) & absorbed).sum()) for result in results
-            )
-        notes = [result.notes for result in results if result.notes.any()]
-        late, clipped, restarted = (
-            sum(int(np.count_nonzero(note & bit)) for note in notes)
-            for bit in (NOTE_LATE, NOTE_CLIPPED, NOTE_RESTARTED)
-        )
-        columns = self._columns(results)
-        if len(results) > 1:
-            columns = self._without_unemitted(results, columns)
-        return Folded(columns, outcome, refused, late, clipped, restarted)
-
-    def _without_unemitted(
-        self, results: Sequence[FoldResult], columns: dict[str, Column]
-    ) -> dict[str, Column]:
-        """Null in the counts and flags of values that have no result beside others that have."""
-        nullable: dict[str, Column] = {}
-        for name, result in zip(self._config.fields, results, strict=True):
-            missing = result.outcome != Outcome.EMITTED
-            for output in result.columns:
-                own = self._config.column_name(name, output)
-                nullable[own] = as_nullable(columns[own], missing)
-        return nullable
-
-    def _columns(self, results: Sequence[FoldResult]) -> dict[str, Column]:
-        return {
-            self._config.column_name(name, output): column  # type: ignore[misc]  # one of the three
-            for name, result in zip(self._config.fields, results, strict=True)
-            for output, column in result.columns.items()
-        }
 
     def last_time(self, slots: Int32) -> Int64:
         """Event time of each key's last reading (n,); `NO_TIME` where it has none."""
@@ -281,12 +242,30 @@ class Series:
             np.maximum(last, times, out=last)
         return last
 
+    def is_empty(self, slots: Int32) -> NDArray[np.bool_]:
+        """Whether each slot has a key that has no reading, absorbed or held back (n,)."""
+        empty: NDArray[np.bool_] = self._keys.lengths(slots) != NULL
+        for number in range(len(self._config.fields)):
+            empty &= self._is_empty_row(self._rows(slots, number))
+        return empty
+
+    def _is_empty_row(self, rows: Int32) -> NDArray[np.bool_]:
+        places = self._state.places
+        empty: NDArray[np.bool_] = self._state.count[rows] == 0
+        if places.held != NOWHERE:
+            empty &= self._state.integers(places.held)[rows] == 0
+        return empty
+
     def is_reported(self, slots: Int32) -> NDArray[np.bool_]:
-        """Whether each key has been reported as silent and has not been heard since (n,)."""
+        """Whether each key has been reported as silent and has not been heard since (n,).
+
+        A value that has no reading has not been heard: whether it was ever marked does not matter.
+        """
         reported = np.ones(len(slots), np.bool_)
         for number in range(len(self._config.fields)):
-            flags = self._state.integers(self._state.places.flags)[self._rows(slots, number)]
-            reported &= flags & FLAG_STALE != 0
+            rows = self._rows(slots, number)
+            flags = self._state.integers(self._state.places.flags)[rows]
+            reported &= (flags & FLAG_STALE != 0) | self._is_empty_row(rows)
         return reported
 
     def silent(self, slots: Int32, time: int) -> tuple[Spans, dict[str, Column]]:
@@ -305,7 +284,7 @@ class Series:
             rows = self._rows(slots, number)
             results.append(snapshot(self._state, self._config.plan, rows, times))
             self._state.integers(self._state.places.flags)[rows] |= FLAG_STALE
-        return Spans.of([keys[place] for place in order]), self._columns(results)
+        return Spans.of([keys[place] for place in order]), columns_of(self._config, results)
 
     def changed(self) -> Iterator[Part]:
         """The changelog's records of all that has changed since the last call: tombstones first.
@@ -356,7 +335,8 @@ class Series:
         if self._changes is not None:
             changed = converted.changed | moved.is_elsewhere
             self._changes.note(slots[changed[slots]])
-        return int(converted.converted.sum()), int((converted.restarted | moved.restarted).sum())
+        restarted = converted.restarted | moved.restarted
+        return int(converted.converted[slots].sum()), int(restarted[slots].sum())
 
     @property
     def _by_key(self) -> NDArray[np.int64]:
@@ -379,15 +359,3 @@ def _all(actions: Sequence[UInt8], action: Action) -> NDArray[np.bool_]:
     for other in actions[1:]:
         found &= other == action
     return found
-
-
-def _best(outcomes: Sequence[UInt8]) -> UInt8:
-    """The outcome of each row: what `_RANK` puts first among its values."""
-    if len(outcomes) == 1:
-        return outcomes[0]
-    rank = np.empty(len(_RANK), np.uint8)
-    rank[list(_RANK)] = np.arange(len(_RANK))
-    best = rank[outcomes[0]]
-    for outcome in outcomes[1:]:
-        np.minimum(best, rank[outcome], out=best)
-    return np.array(_RANK, np.uint8)[best]

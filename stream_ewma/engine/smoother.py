@@ -4,7 +4,6 @@ Recorded data goes through here as records from a topic do, hence with the same 
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -14,11 +13,12 @@ from stream_ewma.columns import NULL, Bytes, Int32, Int64, Spans, UInt8, as_byte
 from stream_ewma.engine.checking import INVALID, Checks, of_status
 from stream_ewma.engine.config import TaskConfig
 from stream_ewma.engine.dead_letters import Reason
-from stream_ewma.engine.series import Folded, Placed, Series, any_with
-from stream_ewma.engine.silence import Silence
+from stream_ewma.engine.results import Folded
+from stream_ewma.engine.series import Placed, Series
 from stream_ewma.engine.step import (
     NOTED_CLAMPED,
     NOTED_CLIPPED,
+    NOTED_EXPIRED,
     NOTED_FIELD_REFUSED,
     NOTED_LATE,
     NOTED_RESTARTED,
@@ -30,6 +30,7 @@ from stream_ewma.engine.step import (
     SKIPPED_TOMBSTONE,
     SKIPPED_WARMING_UP,
 )
+from stream_ewma.engine.upkeep import Upkeep
 from stream_ewma.payloads.columns import (
     Column,
     Kind,
@@ -39,8 +40,7 @@ from stream_ewma.payloads.columns import (
     Status,
 )
 from stream_ewma.records.columns import RecordColumns
-from stream_ewma.smoothing.layout import NO_TIME
-from stream_ewma.smoothing.rows import Action, Outcome
+from stream_ewma.smoothing.rows import Outcome
 
 _NOTHING: Final[Bytes] = as_bytes(b"")
 
@@ -98,7 +98,7 @@ class Smoother:
         self._keyless = keyless
         self._checks = Checks(config)
         self._series = Series(config, self._checks, hash_seed)
-        self._silence = None if config.stale_after_ms is None else Silence(config.stale_after_ms)
+        self._upkeep = Upkeep(config, self._series)
 
     @property
     def keys_count(self) -> int:
@@ -108,7 +108,7 @@ class Smoother:
     @property
     def state_bytes(self) -> int:
         """Memory of the keys and their state."""
-        return self._series.state_bytes
+        return self._series.state_bytes + self._upkeep.nbytes
 
     @property
     def series(self) -> Series:
@@ -117,105 +117,97 @@ class Smoother:
 
     @property
     def event_time(self) -> int | None:
-        """How far event time has come, ms; None where it is not kept or has not begun."""
-        return None if self._silence is None else self._silence.event_time
+        """The greatest event time so far; None before the first, or if nothing depends on it."""
+        return self._upkeep.event_time
 
     def resume(self, event_time: int | None) -> None:
-        """Go on from this event time with the keys that there are."""
-        if self._silence is not None:
-            self._silence.event_time = event_time
-            self._hear(self._series.slots, self._silence)
+        """Go on with restored series.
 
-    def smooth(self, records: RecordColumns) -> Smoothed:
-        """Fold the records into the state."""
+        Args:
+            event_time: as it was when their states were.
+        """
+        self._upkeep.resume(event_time)
+
+    def smooth(self, records: RecordColumns, position: int, next_offset: int) -> Smoothed:
+        """Fold the records into the state.
+
+        Args:
+            records: n records.
+            position: the offset from which on they were read: the last `next_offset`.
+            next_offset: the offset up to which they were read; not all offsets have a record.
+        """
         readings = self._config.decoder.decode(records)
         if self._config.on_missing_key == "topic-partition":
             readings = self._with_key(readings)
         reason = self._checks.reasons(records, readings)
         readings, clamped = self._checks.clamped(records, readings)
-        work = Smoothed(records, self._series.place(readings, reason), reason)
+        placed = self._series.decide(readings, reason)
+        work = Smoothed(records, placed, reason)
         work.noted.update({NOTED_CLAMPED: clamped} if clamped else {})
-        if self._silence is None:
-            if len(records):
-                self._take_up(work, 0, self._series.fold(work.placed, 0, len(records)))
-        else:
-            self._smooth_by_ticks(work, self._silence)
+        self._smooth_by_stops(work, position, next_offset)
         return work
 
-    def _smooth_by_ticks(self, work: Smoothed, silence: Silence) -> None:
-        """As one fold, but stopping at each tick of event time to look for silent keys.
-
-        So it does not depend on where the stream is cut into batches which keys are found silent,
-        and behind which record.
-        """
+    def _smooth_by_stops(self, work: Smoothed, position: int, next_offset: int) -> None:
+        """As one fold, but stopping where something may become of keys without a reading."""
+        placed, upkeep = work.placed, self._upkeep
         first = start = 0
         pieces: list[Folded] = []
-        for end, event_time in self._ticks(work, silence):
-            pieces.append(self._series.fold(work.placed, start, end))
-            self._hear(work.placed.slots[start:end], silence)
-            start = end
-            stale = self._silent_keys(silence, event_time)
-            if len(stale) or end == len(work.records):
+        for stop in upkeep.stops(placed, work.records.offset, position, next_offset):
+            here, end = stop, stop.end
+            if start < end:
+                self._series.place(placed, work.reason, start, end)
+                work.failed_row = self._failing_row(work, start, end)
+                if work.failed_row is not None:
+                    here = upkeep.stop_at(placed, start, work.failed_row)
+                    end = here.end
+                pieces.append(self._series.fold(placed, start, end))
+                upkeep.took(placed.slots[start:end], pieces[-1].outcome, here)
+                start = end
+            stale = upkeep.silent()
+            failed = work.failed_row is not None
+            if pieces and (len(stale) or failed or end == len(work.records)):
                 self._take_up(work, first, _joined(pieces))
                 first, pieces = end, []
-            if len(stale) and work.failed_row is None:
-                self._report(work, end - 1, stale, event_time)
+            if failed:
+                return
+            if len(stale):
+                self._report(work, end - 1, stale, stop.event_time)
+            expired = upkeep.expired()
+            if len(expired):
+                self._series.release(expired)
+                work.noted[NOTED_EXPIRED] += len(expired)
+            if stop.sweeps:
+                self._series.release(upkeep.empty())
 
-    def _ticks(self, work: Smoothed, silence: Silence) -> Iterator[tuple[int, int]]:
-        """Where to stop: the row after each that moves event time over a tick, and that time."""
-        n = len(work.records)
-        if n == 0:
-            return
-        observed = any_with(work.placed.actions, Action.OBSERVE)
-        before = NO_TIME if silence.event_time is None else silence.event_time
-        times = np.where(observed, work.placed.readings.timestamp, NO_TIME)
-        times = np.maximum(np.maximum.accumulate(times), before)
-        ticks = silence.tick_of(times)
-        moved = np.flatnonzero(np.diff(ticks, prepend=silence.tick_of(np.array([before])))) + 1
-        stops = moved.tolist()
-        if not stops or stops[-1] != n:
-            stops.append(n)
-        for stop in stops:
-            yield stop, int(times[stop - 1])
+    def _failing_row(self, work: Smoothed, start: int, end: int) -> int | None:
+        """The first row that stops the service, if any from `start` to `end` does.
 
-    def _hear(self, slots: Int32, silence: Silence) -> None:
-        heard = np.unique(slots[slots >= 0])
-        heard = heard[~self._series.is_reported(heard)]
-        last = self._series.last_time(heard)
-        spoken = last != NO_TIME
-        silence.heard(heard[spoken], last[spoken])
+        Nothing of it, nor of what is behind it, may get into the state: the service begins there.
+        """
+        if self._config.on_error != "fail":
+            return None
+        reason = work.reason[start:end]
+        self._judge(self._series.rehearse(work.placed, start, end), reason)
+        failing = np.flatnonzero(reason >= 0)
+        return start + int(failing[0]) if len(failing) else None
 
-    def _silent_keys(self, silence: Silence, event_time: int) -> Int32:
-        """Slots of the keys that are silent now and were not before."""
-        if event_time == NO_TIME:
-            return np.empty(0, np.int32)
-        slots = silence.due(event_time)
-        last = self._series.last_time(slots)
-        slots, last = slots[last != NO_TIME], last[last != NO_TIME]
-        silent = silence.is_silent(last)
-        silence.heard(slots[~silent], last[~silent])
-        fallen_silent: Int32 = slots[silent]
-        return fallen_silent
+    def _judge(self, outcome: UInt8, reason: Int64) -> None:
+        """Note the reason against each row that the fold has refused."""
+        if outcome.any():
+            reason[np.flatnonzero(outcome == Outcome.NOT_FINITE)] = Reason.STATE_OVERFLOW
+            if self._config.on_late == "dlq":
+                reason[np.flatnonzero(outcome == Outcome.LATE)] = Reason.LATE
 
     def _take_up(self, work: Smoothed, first: int, folded: Folded) -> None:
         """Note what came of the rows from `first` on."""
-        if work.failed_row is not None:
-            return
         n = len(folded.outcome)
         reason = work.reason[first : first + n]
         status = work.placed.readings.status[first : first + n]
-        if folded.outcome.any():
-            reason[np.flatnonzero(folded.outcome == Outcome.NOT_FINITE)] = Reason.STATE_OVERFLOW
-            if self._config.on_late == "dlq":
-                reason[np.flatnonzero(folded.outcome == Outcome.LATE)] = Reason.LATE
+        self._judge(folded.outcome, reason)
         emitted = folded.outcome == Outcome.EMITTED
         if self._config.on_tombstone == "reset":
             emitted |= (status == Status.TOMBSTONE) & (reason < 0)
         rows = np.flatnonzero(emitted)
-        if self._config.on_error == "fail" and (reason >= 0).any():
-            failed = int(np.flatnonzero(reason >= 0)[0])
-            work.failed_row = first + failed
-            rows, status, reason = rows[rows < failed], status[:failed], reason[:failed]
         _count(work, status, folded, reason, rows)
         if len(rows):
             work.parts.append(self._part(work, rows + first, rows, n, folded.columns))

@@ -23,6 +23,7 @@ NOTED_CLIPPED = "clipped"
 NOTED_RESTARTED = "restarted"
 NOTED_CLAMPED = "timestamp_clamped"
 NOTED_STALE = "stale"
+NOTED_EXPIRED = "expired"
 NOTED_FIELD_REFUSED = "field_refused"
 
 
@@ -50,7 +51,8 @@ class Step:
         emitted: smoothed records in `batches`, those for silent keys among them.
         rejected: records that could not be smoothed, by reason.
         skipped: records left out on purpose, by cause.
-        noted: readings that were absorbed with a remark, and records made for silent keys.
+        noted: readings that were absorbed with a remark, records made for silent keys, and keys
+            that have expired.
         unreadable: the input batch that parks the partition, if one was met.
         failure: the record that stops the service, if one was met under `on_error: fail`.
     """

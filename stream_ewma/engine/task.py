@@ -55,6 +55,8 @@ class PartitionTask:
 
     Attributes:
         position: offset of the next record to process.
+        max_batch_bytes: outputs and dead letters are cut at this size, uncompressed; at first that
+            of the configuration.
         refused_outputs: outputs that the broker is known to refuse, by `OutgoingBatch.origins`.
             They are not made: the input becomes a dead letter, is left out or stops the service,
             as `TaskConfig.on_error` says. It is in the state all the same, unless it stops it.
@@ -75,6 +77,7 @@ class PartitionTask:
         self.partition = partition
         self.position = position
         self.refused_outputs: frozenset[Origin] = frozenset()
+        self.max_batch_bytes = config.max_batch_bytes
         self._topic_id = topic_id
         self._partitions = partitions
         self._config = config
@@ -97,12 +100,13 @@ class PartitionTask:
     def process(self, runs: Sequence[BatchRun]) -> Step:
         """Smooth the records of `runs` and advance the position past them."""
         decoded = decode(runs, self.position)
-        records, self.position = decoded.records, decoded.next_offset
+        records, next_offset = decoded.records, decoded.next_offset
         failure = self._refused_input(records)
         if failure is not None:
             records = records.take(np.flatnonzero(records.offset < failure.offset))
-            self.position = failure.offset
-        work = self._smoother.smooth(records)
+            next_offset = failure.offset
+        work = self._smoother.smooth(records, self.position, next_offset)
+        self.position = next_offset
         rows = len(work.records)
         if work.failed_row is not None:
             rows = work.failed_row
@@ -253,7 +257,7 @@ class PartitionTask:
             self._config.encoder.encode(part.smoothed),
             headers,
             headers_count,
-            self._config.max_batch_bytes,
+            self.max_batch_bytes,
             self._config.compression,
             part.is_report,
         )
@@ -264,7 +268,7 @@ class PartitionTask:
             reasons,
             self.topic,
             self.partition,
-            max_batch_bytes=self._config.max_batch_bytes,
+            max_batch_bytes=self.max_batch_bytes,
             compression=self._config.compression,
         )
 

@@ -167,8 +167,8 @@ class FileTask:
     def smooth(self, chunk: Chunk) -> Part:
         """Smooth the next rows."""
         records = as_records(chunk.values, self._key, self._timestamp, self.rows)
-        self.rows += len(chunk)
-        return Part(chunk, self._smoother.smooth(records))
+        position, self.rows = self.rows, self.rows + len(chunk)
+        return Part(chunk, self._smoother.smooth(records, position, self.rows))
 
     def documents(self, part: Part) -> list[Spans]:
         """The values that the service would publish."""

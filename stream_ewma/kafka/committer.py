@@ -14,9 +14,9 @@ from aiokafka.errors import UnknownError
 
 from stream_ewma.engine.outgoing import Destination, OutgoingBatch
 from stream_ewma.engine.step import Cut
-from stream_ewma.kafka.consumer import Partition
 from stream_ewma.kafka.delivery import Delivery
 from stream_ewma.kafka.errors import REFUSALS, OutcomeUnknownError
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.transactions import TransactionalProducer
 from stream_ewma.records.writer import EncodedBatch
 from stream_ewma.settings import Settings

@@ -5,42 +5,26 @@ coordinator for "no offset committed" and would rewind or skip. A newly assigned
 paused at once, its start is found here, and only then it is resumed.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from stream_ewma.errors import BrokerUnavailableError
+from stream_ewma.kafka.assignor import StandbyAssignor
 from stream_ewma.kafka.connect import client_options
 from stream_ewma.kafka.errors import explain
+from stream_ewma.kafka.group import Group, ask_again
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.seams import RawConsumer
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.settings import Settings
 
-_T = TypeVar("_T")
-
-_RETRY_S = 0.2
-_UNSET = -1
 # Asking for this one leaves the records of all others where they are.
 _NO_PARTITION = TopicPartition("", -1)
 # aiokafka leaves the group when getmany was not called for this long; backpressure is no reason to.
 _MAX_POLL_INTERVAL_MS = 24 * 60 * 60 * 1000
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Partition:
-    """One partition of an input topic."""
-
-    topic: str
-    number: int
-
-    def __str__(self) -> str:
-        return f"{self.topic}-{self.number}"
 
 
 OnRevoked = Callable[[], Awaitable[None]]
@@ -78,9 +62,7 @@ class GroupConsumer:
         self._on_revoked = on_revoked
         self._on_assigned = on_assigned
         kafka = settings.kafka
-        # aiokafka's sticky assignor remembers in class attributes: a class of one's own keeps
-        # several services in one process apart.
-        assignor = type("OwnStickyAssignor", (StickyPartitionAssignor,), {})
+        self._assignor = StandbyAssignor(settings.state.standbys)
         self._consumer = RawConsumer(
             **client_options(settings),
             group_id=settings.application_id,
@@ -97,9 +79,11 @@ class GroupConsumer:
             fetch_max_bytes=kafka.fetch_max_bytes,
             max_partition_fetch_bytes=kafka.max_partition_fetch_bytes,
             fetch_max_wait_ms=kafka.fetch_max_wait_ms,
-            partition_assignment_strategy=(assignor,),
+            # One alone: aiokafka joins the group once for each.
+            partition_assignment_strategy=(self._assignor,),
         )
         self._admin = AIOKafkaAdminClient(**client_options(settings))
+        self._group = Group(settings, self._admin, self._consumer)
 
     async def start(self) -> None:
         """Connect and join the group; assignments arrive through the callbacks.
@@ -125,12 +109,22 @@ class GroupConsumer:
 
     def assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Called by aiokafka when it has joined."""
+        self._assignor.joined(self._consumer._coordinator.generation)  # noqa: SLF001
         partitions = []
         for tp in assigned:
             self._consumer.seek(tp, 0)
             self._consumer.pause(tp)
             partitions.append(Partition(tp.topic, tp.partition))
         self._on_assigned(frozenset(partitions))
+
+    @property
+    def standby_partitions(self) -> frozenset[Partition]:
+        """Those whose state this member is to follow, by the last assignment."""
+        return frozenset(Partition(*tp) for tp in self._assignor.holding.standbys)
+
+    def warmed(self, partitions: Iterable[Partition]) -> None:
+        """Whose state has been followed to the end: the next assignment prefers them here."""
+        self._assignor.warmed(map(_tp, partitions))
 
     def begin(self, partition: Partition, position: int) -> bool:
         """Start fetching an assigned partition at `position`; False if it is not assigned now."""
@@ -209,38 +203,12 @@ class GroupConsumer:
             raise CommitRefusedError(str(error)) from error
 
     async def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int | None]:
-        """The group's committed offsets, None where there truly is none.
-
-        `AIOKafkaConsumer.committed` answers None for a passing error of the coordinator too. The
-        admin client names every partition it was asked for, with -1 where nothing is committed,
-        so that a partition missing from the answer is an error and is asked for again.
-        """
-        tps = [_tp(partition) for partition in partitions]
-        group = self._settings.application_id
-
-        async def ask() -> dict[Partition, int | None]:
-            answer = await self._admin.list_consumer_group_offsets(group, partitions=tps)
-            if any(tp not in answer for tp in tps):
-                raise KafkaError("the coordinator left a partition out of its answer")
-            return {
-                Partition(tp.topic, tp.partition): None
-                if answer[tp].offset == _UNSET
-                else int(answer[tp].offset)
-                for tp in tps
-            }
-
-        return await self._retry(ask, "the group's committed offsets")
+        """The group's committed offsets, None where there truly is none."""
+        return await self._group.committed(partitions)
 
     async def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
         """First offset and end offset of each partition."""
-        tps = [_tp(partition) for partition in partitions]
-
-        async def ask() -> dict[Partition, tuple[int, int]]:
-            first = await self._consumer.beginning_offsets(tps)
-            end = await self._consumer.end_offsets(tps)
-            return {Partition(tp.topic, tp.partition): (first[tp], end[tp]) for tp in tps}
-
-        return await self._retry(ask, "the bounds of the input partitions")
+        return await self._group.bounds(partitions)
 
     async def offset_at(self, partition: Partition, timestamp_ms: int) -> int | None:
         """Offset of the first record at or after a time; None when there is none yet."""
@@ -252,17 +220,7 @@ class GroupConsumer:
             )
             return None if answer[tp] is None else int(answer[tp].offset)
 
-        return await self._retry(ask, "the offset of the start time")
-
-    async def _retry(self, ask: Callable[[], Awaitable[_T]], what: str) -> _T:
-        deadline = asyncio.get_running_loop().time() + self._settings.kafka.startup_timeout / 1000
-        while True:
-            try:
-                return await ask()
-            except KafkaError as error:
-                if asyncio.get_running_loop().time() + _RETRY_S > deadline:
-                    raise BrokerUnavailableError(f"no answer about {what}: {error!r}") from error
-            await asyncio.sleep(_RETRY_S)
+        return await ask_again(self._settings, ask, "the offset of the start time")
 
 
 def _tp(partition: Partition) -> TopicPartition:

@@ -15,8 +15,8 @@ from aiokafka.errors import KafkaError
 
 from stream_ewma.engine.outgoing import Destination, OutgoingBatch
 from stream_ewma.errors import FatalError
-from stream_ewma.kafka.consumer import Partition
 from stream_ewma.kafka.errors import explain
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.producer import PartitionProducer, is_refusal
 from stream_ewma.settings import Settings
 

@@ -5,6 +5,7 @@ sequence numbers of its producer, hence a fresh one for each.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from aiokafka.errors import KafkaError, UnknownError
 
@@ -13,13 +14,26 @@ from stream_ewma.kafka.errors import REFUSALS
 from stream_ewma.kafka.transactions import TransactionalProducer
 
 
-async def refused_records(
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a broker refuses of a batch.
+
+    Attributes:
+        records: those that it refuses by themselves, as batches of one.
+        halvings: how often the batch must be halved until some piece of it is taken.
+    """
+
+    records: list[OutgoingBatch]
+    halvings: int
+
+
+async def examine(
     make_producer: Callable[[], TransactionalProducer],
     topics: Mapping[Destination, str],
     partition: int,
     batch: OutgoingBatch,
-) -> list[OutgoingBatch]:
-    """The records of a refused batch that the broker refuses by themselves, as batches of one.
+) -> Refusal:
+    """Find out what of a refused batch the broker refuses.
 
     Args:
         make_producer: makes a producer; each is started and stopped here.
@@ -30,36 +44,29 @@ async def refused_records(
     Raises:
         KafkaError: the broker has another complaint.
     """
-    found: list[OutgoingBatch] = []
-    todo = [batch]
+    refused: list[OutgoingBatch] = []
+    taken: list[int] = []
+    todo = [(batch, 0)]
     while todo:
         producer = make_producer()
         try:
             await producer.start()
             await producer.begin()
-            await _try_all(producer, topics, partition, todo)
+            while todo:
+                piece, halvings = todo[-1]
+                topic = topics[piece.destination]
+                await (await producer.send(piece.encoded, topic, partition))
+                taken.append(halvings)
+                todo.pop()
+            await producer.abort()
         except KafkaError as error:
             if not (isinstance(error, REFUSALS) or type(error) is UnknownError):
                 raise
-            refused = todo.pop()
-            if len(refused) == 1:
-                found.append(refused)
+            piece, halvings = todo.pop()
+            if len(piece) == 1:
+                refused.append(piece)
             else:
-                todo.extend(reversed(refused.halves()))
+                todo.extend((half, halvings + 1) for half in reversed(piece.halves()))
         finally:
             await producer.stop()
-    return found
-
-
-async def _try_all(
-    producer: TransactionalProducer,
-    topics: Mapping[Destination, str],
-    partition: int,
-    todo: list[OutgoingBatch],
-) -> None:
-    """Send the last of `todo`, again and again, and take it off where the broker takes it."""
-    while todo:
-        topic = topics[todo[-1].destination]
-        await (await producer.send(todo[-1].encoded, topic, partition))
-        todo.pop()
-    await producer.abort()
+    return Refusal(refused, min(taken, default=0))

@@ -10,7 +10,12 @@ from io import BytesIO
 from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import IncompatibleBrokerVersion, for_code
+from aiokafka.errors import (
+    IncompatibleBrokerVersion,
+    LeaderNotAvailableError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     AbstractType,
@@ -24,6 +29,9 @@ from aiokafka.protocol.types import (
 )
 
 _NO_ID: Final = uuid.UUID(int=0)
+
+ABSENT: Final = frozenset({UnknownTopicOrPartitionError, LeaderNotAvailableError})
+"""What a broker answers about a topic that does not exist, or does not yet."""
 
 
 class _Uuid(AbstractType[uuid.UUID]):  # type: ignore[misc]  # aiokafka has no types
@@ -114,10 +122,10 @@ class _Metadata10(Request[_Metadata10Struct]):  # type: ignore[misc]  # aiokafka
 
 
 async def ask_topic_ids(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, str | None]:
-    """The id of each topic, as Kafka's tools write it; None where the brokers know no ids.
+    """The id of each topic that exists, as Kafka's tools write it; None where brokers know no ids.
 
     Raises:
-        KafkaError: a topic does not exist, or may not be seen; no broker answers.
+        KafkaError: a topic may not be seen, or no broker answers.
     """
     wanted = list(names)
     try:
@@ -126,9 +134,11 @@ async def ask_topic_ids(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dic
         return dict.fromkeys(wanted)
     ids: dict[str, str | None] = {}
     for topic in answer.to_object()["topics"]:
-        if topic["error_code"]:
-            raise for_code(topic["error_code"])(topic["name"])
-        ids[topic["name"]] = _text(topic["topic_id"])
+        error = for_code(topic["error_code"])
+        if topic["error_code"] and error not in ABSENT:
+            raise error(topic["name"])
+        if error not in ABSENT:
+            ids[topic["name"]] = _text(topic["topic_id"])
     return ids
 
 

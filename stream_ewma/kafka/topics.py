@@ -2,21 +2,22 @@
 
 Smoothed records go to the partition number of their input record, and so do dead letters: an
 output topic has exactly as many partitions as its input, the dead-letter topic at least as many
-as the largest input.
+as the largest input. State is kept by partition too: a changelog has as many as its input.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Final
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     KafkaError,
-    LeaderNotAvailableError,
     TopicAlreadyExistsError,
-    UnknownTopicOrPartitionError,
+    TopicAuthorizationFailedError,
     for_code,
 )
 from aiokafka.protocol.metadata import MetadataRequest
@@ -24,10 +25,12 @@ from aiokafka.protocol.metadata import MetadataRequest
 from stream_ewma.errors import AccessDeniedError, TopicError
 from stream_ewma.kafka.connect import client_options
 from stream_ewma.kafka.errors import explain
-from stream_ewma.kafka.topic_ids import ask_topic_ids
+from stream_ewma.kafka.topic_ids import ABSENT, ask_topic_ids
 from stream_ewma.settings import Settings
 
-_RETRY_S = 0.1
+_RETRY_S: Final = 0.1
+_BROKERS_MAX_MESSAGE_BYTES: Final = 1_048_588
+_CHANGELOG_SEGMENT_BYTES: Final = 100 * (1 << 20)
 
 
 class Role(Enum):
@@ -36,6 +39,7 @@ class Role(Enum):
     INPUT = "input"
     OUTPUT = "output"
     DEAD_LETTERS = "dead letters"
+    CHANGELOG = "changelog"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +50,16 @@ class TopicState:
         partitions: how many it has; None where the topic does not exist.
         inputs: how many the inputs have that it gets records from, ascending; of an input topic,
             and where no input exists, empty.
+        unfit: what is wrong with its settings and how to mend it, or nothing.
+        may_grow: whether it may be given more partitions (`state.repartition: rebuild`).
     """
 
     name: str
     role: Role
     partitions: int | None
     inputs: tuple[int, ...] = ()
+    unfit: str = ""
+    may_grow: bool = False
 
     @property
     def wanted(self) -> int | None:
@@ -64,6 +72,12 @@ class TopicState:
     def can_be_made(self) -> bool:
         """Whether it is missing and may be created here."""
         return self.partitions is None and self.wanted is not None
+
+    @property
+    def can_be_grown(self) -> bool:
+        """Whether it has too few partitions and may be given more here."""
+        wanted, own = self.wanted, self.partitions
+        return self.may_grow and None not in (wanted, own) and own < wanted  # type: ignore[operator]
 
     @property
     def problem(self) -> str:
@@ -81,6 +95,11 @@ class TopicState:
         return self._misfit(self.wanted)
 
     def _misfit(self, wanted: int) -> str:
+        if self.can_be_grown:
+            return (
+                f"{self.name}: has {_partitions(self.partitions or 0)} where its input has {wanted}"
+                " now; run: stream-ewma topics create"
+            )
         if self.partitions is None:
             return (
                 f"{self.name}: the topic for {self.role.value} does not exist;"
@@ -91,12 +110,21 @@ class TopicState:
                 f"{self.name}: has {_partitions(self.partitions)} where its input has {wanted};"
                 " write another output.topic, or create it anew with that number"
             )
+        if self.role is Role.CHANGELOG and self.partitions != wanted:
+            gained = "gained" if self.partitions < wanted else "lost"
+            return (
+                f"{self.name}: has {_partitions(self.partitions)} where its input has {wanted}: the"
+                f" input {gained} partitions, so keys may now be in another partition than their"
+                " state; to read the input again from its beginning, write state.repartition:"
+                " rebuild and run: stream-ewma topics create; to begin anew without the state:"
+                " stream-ewma state reset, or another application_id"
+            )
         if self.partitions < wanted:
             return (
                 f"{self.name}: has {_partitions(self.partitions)} where an input has {wanted};"
                 f" run: kafka-topics.sh --alter --topic {self.name} --partitions {wanted}"
             )
-        return ""
+        return self.unfit and f"{self.name}: {self.unfit}"
 
     def __str__(self) -> str:
         if self.partitions is not None:
@@ -115,7 +143,7 @@ def _partitions(count: int) -> str:
 
 
 async def describe(settings: Settings) -> list[TopicState]:
-    """Every topic that `settings` names: inputs, their outputs, dead letters.
+    """Every topic that `settings` names: inputs, their outputs, dead letters, changelogs.
 
     Raises:
         BrokerUnavailableError: no broker answers.
@@ -125,9 +153,48 @@ async def describe(settings: Settings) -> list[TopicState]:
     names = [*outputs, *outputs.values()]
     if settings.dead_letters.on_error == "dlq":
         names.append(settings.dead_letter_topic)
+    changelogs = _changelogs(settings)
+    names += changelogs.values()
     async with _admin(settings) as admin:
-        counts = await _partition_counts(admin, list(dict.fromkeys(names)))
-    return _states(settings, outputs, counts)
+        counts = await partition_counts(admin, list(dict.fromkeys(names)))
+        present = [name for name in changelogs.values() if counts[name] is not None]
+        unfit = await _unfit(settings, admin, present)
+    states = _states(settings, outputs, counts)
+    inputs = {state.name: state for state in states if state.role is Role.INPUT}
+    states += [
+        TopicState(
+            name, Role.CHANGELOG, counts[name], _counts([inputs[topic]]), unfit.get(name, "")
+        )
+        for topic, name in changelogs.items()
+    ]
+    may_grow = settings.state.durable and settings.state.repartition == "rebuild"
+    return [replace(state, may_grow=may_grow and state.role is not Role.INPUT) for state in states]
+
+
+async def topic_ids(settings: Settings, names: Iterable[str]) -> dict[str, str | None]:
+    """Kafka's id of each topic; None where the brokers know no ids, or no such topic.
+
+    Raises:
+        BrokerUnavailableError: no broker answers.
+        AccessDeniedError: the broker does not let this user see the topics.
+    """
+    wanted = list(names)
+    async with _admin(settings) as admin:
+        found = await ask_topic_ids(admin, wanted)
+    return {name: found.get(name) for name in wanted}
+
+
+async def identities(settings: Settings) -> dict[str, tuple[str | None, int | None]]:
+    """Kafka's id of each input topic, and how many partitions it has; None where there is none.
+
+    Raises:
+        BrokerUnavailableError: no broker answers.
+        AccessDeniedError: the broker does not let this user see the topics.
+    """
+    async with _admin(settings) as admin:
+        ids = await ask_topic_ids(admin, settings.input.topics)
+        counts = await partition_counts(admin, settings.input.topics)
+    return {name: (ids.get(name), count) for name, count in counts.items()}
 
 
 async def verify(settings: Settings) -> dict[str, int]:
@@ -143,20 +210,6 @@ async def verify(settings: Settings) -> dict[str, int]:
     if problems:
         raise TopicError("\n".join(problems))
     return {s.name: s.partitions for s in states if s.role is Role.INPUT and s.partitions}
-
-
-async def identities(settings: Settings) -> dict[str, tuple[str | None, int | None]]:
-    """Kafka's id and the partition count of each input topic; None where they are not known.
-
-    Raises:
-        BrokerUnavailableError: no broker answers.
-        AccessDeniedError: the broker does not let this user see the topics.
-    """
-    names = settings.input.topics
-    async with _admin(settings) as admin:
-        ids = await ask_topic_ids(admin, names)
-        counts = await _partition_counts(admin, names)
-    return {name: (ids[name], counts[name]) for name in names}
 
 
 async def create(settings: Settings, states: Sequence[TopicState]) -> list[TopicState]:
@@ -178,13 +231,90 @@ async def create(settings: Settings, states: Sequence[TopicState]) -> list[Topic
     return missing
 
 
-def topic_configs(settings: Settings) -> dict[str, str]:
-    """Kafka's own names and texts of the configured settings of new topics."""
-    configs = {
-        "min.insync.replicas": settings.topics.min_insync_replicas,
-        "retention.ms": settings.topics.retention,
-    }
+async def grow(settings: Settings, states: Sequence[TopicState]) -> list[TopicState]:
+    """Give those of `states` more partitions that need and may have them.
+
+    Raises:
+        TopicError: the broker refuses one, with its reason.
+        BrokerUnavailableError: no broker answers.
+        AccessDeniedError: the user may not alter topics.
+    """
+    small = [state for state in states if state.can_be_grown]
+    if small:
+        async with _admin(settings) as admin:
+            wanted = {state.name: NewPartitions(state.wanted) for state in small}
+            await admin.create_partitions(wanted)
+    return small
+
+
+def topic_configs(settings: Settings, role: Role) -> dict[str, str]:
+    """Kafka's own names and texts of the settings of a new topic.
+
+    A changelog is compacted, as Kafka Streams' are, and never loses a row to time: the section's
+    retention is not for it. Two more settings differ from the broker's own. Its segments are as
+    small as those of `__consumer_offsets`, since what is in the last one is not compacted and all
+    of it is read by a restore. And its timestamps are the broker's, since rows have none of their
+    own, and a broker refuses times far from its clock.
+    """
+    configs: dict[str, object] = {"min.insync.replicas": settings.topics.min_insync_replicas}
+    if role is Role.CHANGELOG:
+        configs |= {
+            "cleanup.policy": "compact",
+            "segment.bytes": _CHANGELOG_SEGMENT_BYTES,
+            "message.timestamp.type": "LogAppendTime",
+            "max.message.bytes": max(_BROKERS_MAX_MESSAGE_BYTES, settings.output.max_batch_bytes),
+        }
+    else:
+        configs["retention.ms"] = settings.topics.retention
     return {name: str(value) for name, value in configs.items() if value is not None}
+
+
+def _changelogs(settings: Settings) -> dict[str, str]:
+    """The changelog of each input topic."""
+    if not settings.state.durable:
+        return {}
+    return {topic: settings.changelog_topic(topic) for topic in settings.input.topics}
+
+
+async def _unfit(
+    settings: Settings, admin: AIOKafkaAdminClient, changelogs: Sequence[str]
+) -> dict[str, str]:
+    """What is wrong with the settings of changelogs, for those where something is."""
+    found = {}
+    for name, config in (await _topic_settings(admin, changelogs)).items():
+        policies = {policy.strip() for policy in config["cleanup.policy"].split(",")}
+        limit = int(config["max.message.bytes"])
+        change = f"kafka-configs.sh --alter --topic {name} --add-config"
+        if policies != {"compact"}:
+            found[name] = (
+                f"its cleanup.policy is {config['cleanup.policy']}, which deletes state;"
+                f" run: {change} cleanup.policy=compact"
+            )
+        elif limit < settings.output.max_batch_bytes:
+            found[name] = (
+                f"its max.message.bytes ({limit}) is less than output.max_batch_bytes"
+                f" ({settings.output.max_batch_bytes});"
+                f" run: {change} max.message.bytes={settings.output.max_batch_bytes}"
+            )
+    return found
+
+
+async def _topic_settings(
+    admin: AIOKafkaAdminClient, names: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    """Kafka's names and texts of the settings of each topic."""
+    if not names:
+        return {}
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    found = {}
+    for answer in await admin.describe_configs(resources):
+        for code, message, _, name, entries in answer.resources:
+            if for_code(code) is TopicAuthorizationFailedError:
+                raise AccessDeniedError(f"{name}: not authorized: allow DESCRIBE_CONFIGS")
+            if code:
+                raise for_code(code)(f"{name}: {message}")
+            found[name] = {entry[0]: entry[1] for entry in entries}
+    return found
 
 
 def _states(
@@ -218,16 +348,21 @@ async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.close()
 
 
-async def _partition_counts(
+async def partition_counts(
     admin: AIOKafkaAdminClient, names: Sequence[str]
 ) -> dict[str, int | None]:
+    """How many partitions topics have; None where there is no such topic.
+
+    Raises:
+        KafkaError: no broker answers, or it refuses.
+    """
     # The admin client's own question would let the broker create what it is asked about.
     question = MetadataRequest(list(names), allow_auto_topic_creation=False)
     answer = (await admin._send_request(question)).to_object()  # noqa: SLF001  see above
     counts: dict[str, int | None] = {}
     for topic in answer["topics"]:
         error = for_code(topic["error_code"])
-        if error in {UnknownTopicOrPartitionError, LeaderNotAvailableError}:
+        if error in ABSENT:
             counts[topic["topic"]] = None
         elif topic["error_code"]:
             raise error(topic["topic"])
@@ -244,7 +379,7 @@ def _new_topic(settings: Settings, state: TopicState) -> NewTopic:
         factor,
         # aiokafka takes the broker's default (-1) only beside an assignment, which may be empty.
         replica_assignments={} if factor == -1 else None,
-        topic_configs=topic_configs(settings),
+        topic_configs=topic_configs(settings, state.role),
     )
 
 
@@ -266,7 +401,7 @@ async def _wait_until_seen(
     try:
         async with asyncio.timeout(seconds):
             # No broker tells when it has learned of a topic.
-            while None in (await _partition_counts(admin, names)).values():  # noqa: ASYNC110
+            while None in (await partition_counts(admin, names)).values():  # noqa: ASYNC110
                 await asyncio.sleep(_RETRY_S)
     except TimeoutError:
         raise TopicError(

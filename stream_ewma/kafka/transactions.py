@@ -13,8 +13,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, KafkaTimeoutError, ProducerFenced
 
 from stream_ewma.kafka.connect import client_options
-from stream_ewma.kafka.consumer import Partition
 from stream_ewma.kafka.errors import FencedError, OutcomeUnknownError
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.producer import end, hand_over
 from stream_ewma.kafka.seams import FinishedBatch, RawProducer
 from stream_ewma.records.writer import EncodedBatch

@@ -43,7 +43,7 @@ async def run_service(
     if identities is None:
         return
     if not settings.state.durable:
-        _log.warning("state.durable is false: state is lost when the service ends")
+        _log.info("state.durable is false: state is lost when the service ends")
     worker = Worker(settings, config, identities, on_ready, parts=parts)
     await worker.run(stop)
     counted = worker.counters

@@ -6,27 +6,32 @@ end any more; only then is the changelog complete, and only then are the offsets
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from stream_ewma.engine.changelog import ChangelogError
 from stream_ewma.engine.config import TaskConfig
+from stream_ewma.engine.configuration import Configuration
 from stream_ewma.engine.marker import Marker
+from stream_ewma.engine.stored import Head, LiveKeys
 from stream_ewma.engine.task import PartitionTask
 from stream_ewma.errors import StateError
-from stream_ewma.kafka.changelog import ChangelogReader
-from stream_ewma.kafka.consumer import GroupConsumer, Partition
+from stream_ewma.kafka.changelog import ChangelogFollower, ChangelogReader, PositionLostError
+from stream_ewma.kafka.consumer import GroupConsumer
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.transactions import TransactionalProducer
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.service.counters import Counters
 from stream_ewma.service.positions import (
     Known,
+    Start,
     TopicIdentity,
     first_start,
     start_with_state,
     start_without_state,
 )
+from stream_ewma.service.standby import Copy, Standbys
 from stream_ewma.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -43,6 +48,7 @@ class Parts:
     consumer: type[GroupConsumer] = GroupConsumer
     producer: type[TransactionalProducer] = TransactionalProducer
     reader: type[ChangelogReader] = ChangelogReader
+    follower: type[ChangelogFollower] = ChangelogFollower
     task: type[PartitionTask] = PartitionTask
 
 
@@ -76,6 +82,7 @@ class Opening:
         threads: where rows are read.
         hash_seed: of the key tables.
         counters: what is counted.
+        standbys: has warm copies of some partitions; None: of none.
     """
 
     settings: Settings
@@ -86,6 +93,7 @@ class Opening:
     threads: ThreadPoolExecutor
     hash_seed: tuple[int, int]
     counters: Counters
+    standbys: Standbys | None = None
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_AT_ONCE))
     _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_READERS))
     _readers: list[ChangelogReader] = field(default_factory=list)
@@ -102,8 +110,56 @@ class Opening:
             FencedError: another member takes it over at the same time.
             KafkaError: the brokers do not answer, or refuse.
         """
+        async with self._slots:
+            if not self.settings.state.durable:
+                known = await self._known(partition, None)
+                start = start_without_state(partition, known, self.settings)
+                return await self._begin(partition, self.new_task(partition), None, known, start)
+            producer = self.producer(partition)
+            try:
+                await producer.start()
+                return await self._with_state(partition, producer)
+            except BaseException:
+                await producer.stop()
+                raise
+
+    async def _with_state(self, partition: Partition, producer: TransactionalProducer) -> Opened:
+        task, marker = await self._restored(partition)
+        known = await self._known(partition, marker)
+        start = start_with_state(partition, known, self.settings)
+        if start.is_rebuild:
+            _log.warning("%s: %s", partition, start.warning)
+            await self._forget(partition, producer, known)
+            return await self._with_state(partition, producer)
+        return await self._begin(partition, task, producer, known, start)
+
+    async def _forget(
+        self, partition: Partition, producer: TransactionalProducer, known: Known
+    ) -> None:
+        """Take away what is kept of a partition, which then stands at the topic's beginning."""
+        live = LiveKeys(self.hash_seed)
+        await self._read(partition, live.read)
+        identity = known.identity
+        head = Head.of(
+            Configuration.of(self.config),
+            partition.topic,
+            identity.topic_id,
+            partition.number,
+            identity.partitions or 0,
+            known.first,
+        )
+        changelog = self.settings.changelog_topic(partition.topic)
+        most = self.settings.output.max_batch_bytes
+        await producer.begin()
+        for batches in (*live.tombstones(most), head.batches(most)):
+            for batch in batches:
+                await producer.send(batch, changelog, partition.number)
+        await producer.commit({partition: known.first})
+
+    def new_task(self, partition: Partition) -> PartitionTask:
+        """A task of the partition that knows nothing yet."""
         identity = self.identities.get(partition.topic, _UNKNOWN)
-        task = self.parts.task(
+        return self.parts.task(
             partition.topic,
             partition.number,
             0,
@@ -112,48 +168,38 @@ class Opening:
             topic_id=identity.topic_id,
             partitions=identity.partitions,
         )
-        async with self._slots:
-            if not self.settings.state.durable:
-                return await self._begin(partition, task, None, None, identity)
-            producer = self.producer(partition)
-            try:
-                await producer.start()
-                marker = await self._restore(partition, task)
-                return await self._begin(partition, task, producer, marker, identity)
-            except BaseException:
-                await producer.stop()
-                raise
 
     async def stop(self) -> None:
         """Disconnect the readers."""
         while self._readers:
             await self._readers.pop().stop()
 
-    async def _restore(self, partition: Partition, task: PartitionTask) -> Marker | None:
-        """Read the partition's state back; answers where it stands."""
+    async def _restored(self, partition: Partition) -> tuple[PartitionTask, Marker | None]:
+        """The partition's task with its state, from a warm copy if there is one; its position."""
+        copy = await self.standbys.take(partition) if self.standbys is not None else None
+        if copy is not None:
+            try:
+                return copy.task, await self._restore(partition, copy.task, copy)
+            except PositionLostError:
+                _log.warning("%s: the changelog is another one than the warm copy's", partition)
+        task = self.new_task(partition)
+        return task, await self._restore(partition, task, None)
+
+    async def _restore(
+        self, partition: Partition, task: PartitionTask, copy: Copy | None
+    ) -> Marker | None:
+        """Read the partition's state back, or what a copy lacks; answers where it stands."""
         loop = asyncio.get_running_loop()
-        changelog = self.settings.changelog_topic(partition.topic)
-        rows = 0
-
-        async def take(runs: list[BatchRun]) -> None:
-            nonlocal rows
-            rows += await loop.run_in_executor(self.threads, task.restore, runs)
-
         began = loop.time()
+        rows = await self._read(partition, task.restore, None if copy is None else copy.position)
         try:
-            async with self._reading:
-                reader = await self._reader()
-                try:
-                    await reader.read(changelog, partition.number, take)
-                except BaseException:
-                    await reader.stop()
-                    raise
-                self._readers.append(reader)
             restored = await loop.run_in_executor(self.threads, task.restored)
         except ChangelogError as error:
-            raise StateError(f"{partition}: {changelog}: {error}") from error
-        if rows:
-            seconds = loop.time() - began
+            raise self._explained(partition, error) from error
+        seconds = loop.time() - began
+        if copy is not None:
+            _log.info("%s: warm copy: %d rows read in %.1f s", partition, rows, seconds)
+        elif rows:
             _log.info("%s: %d keys restored in %.1f s", partition, restored.keys, seconds)
         if restored.converted or restored.restarted:
             _log.info(
@@ -165,6 +211,42 @@ class Opening:
         self.counters.restored += restored.keys
         return restored.marker
 
+    async def _read(
+        self,
+        partition: Partition,
+        absorb: Callable[[list[BatchRun]], int],
+        position: int | None = None,
+    ) -> int:
+        """Hand the partition's changelog to `absorb`, on a thread; answers how many rows it took.
+
+        Raises:
+            StateError: a record cannot be read.
+            PositionLostError: the changelog does not have `position`.
+        """
+        loop = asyncio.get_running_loop()
+        changelog = self.settings.changelog_topic(partition.topic)
+        rows = 0
+
+        async def take(runs: list[BatchRun]) -> None:
+            nonlocal rows
+            rows += await loop.run_in_executor(self.threads, absorb, runs)
+
+        async with self._reading:
+            reader = await self._reader()
+            try:
+                await reader.read(changelog, partition.number, take, position=position)
+            except BaseException as error:
+                await reader.stop()
+                if isinstance(error, ChangelogError):
+                    raise self._explained(partition, error) from error
+                raise
+            self._readers.append(reader)
+        return rows
+
+    def _explained(self, partition: Partition, error: ChangelogError) -> StateError:
+        changelog = self.settings.changelog_topic(partition.topic)
+        return StateError(f"{partition}: {changelog}: {error}")
+
     async def _reader(self) -> ChangelogReader:
         if self._readers:
             return self._readers.pop()
@@ -172,24 +254,25 @@ class Opening:
         await reader.start()
         return reader
 
+    async def _known(self, partition: Partition, marker: Marker | None) -> Known:
+        committed = (await self.consumer.committed([partition]))[partition]
+        first, end = (await self.consumer.bounds([partition]))[partition]
+        identity = self.identities.get(partition.topic, _UNKNOWN)
+        return Known(marker, committed, first, end, identity)
+
     async def _begin(
         self,
         partition: Partition,
         task: PartitionTask,
         producer: TransactionalProducer | None,
-        marker: Marker | None,
-        identity: TopicIdentity,
+        known: Known,
+        start: Start,
     ) -> Opened:
-        committed = (await self.consumer.committed([partition]))[partition]
-        first, end = (await self.consumer.bounds([partition]))[partition]
-        known = Known(marker, committed, first, end, identity)
-        choose = start_without_state if producer is None else start_with_state
-        start = choose(partition, known, self.settings)
         if start.warning:
             _log.warning("%s: %s", partition, start.warning)
         if start.position is None:
             task.position = await first_start(self.consumer, self.settings, partition, known)
         else:
             task.position = start.position
-        kept = None if marker is None else marker.next_offset
-        return Opened(task, producer, kept, committed)
+        kept = None if known.marker is None else known.marker.next_offset
+        return Opened(task, producer, kept, known.committed)

@@ -12,14 +12,15 @@ from stream_ewma.engine.outgoing import Destination, Origin, OutgoingBatch
 from stream_ewma.engine.step import Step
 from stream_ewma.errors import BrokerUnavailableError, FatalError, StreamEwmaError
 from stream_ewma.kafka.committer import RefusedError
-from stream_ewma.kafka.consumer import GroupConsumer, Partition
+from stream_ewma.kafka.consumer import GroupConsumer
 from stream_ewma.kafka.errors import (
     FencedError,
     KafkaError,
     explain,
     is_passing,
 )
-from stream_ewma.kafka.refusals import refused_records
+from stream_ewma.kafka.partition import Partition
+from stream_ewma.kafka.refusals import examine
 from stream_ewma.service.counters import Counters
 from stream_ewma.service.opening import Opened, Opening
 from stream_ewma.service.pace import CommitPace
@@ -90,8 +91,14 @@ class Partitions:
         self._on_the_way: dict[Partition, asyncio.Task[None]] = {}
         self._tasks: dict[Partition, list[asyncio.Task[None]]] = {}
         self._refused: dict[Partition, frozenset[Origin]] = {}
+        self._batch_bytes: dict[Partition, int] = {}
         self._troubles: Counter[Partition] = Counter()
         self.pipelines: dict[Partition, Pipeline] = {}
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether partitions are being taken over."""
+        return bool(self._on_the_way)
 
     # -- the group ----------------------------------------------------------------------------
 
@@ -196,11 +203,13 @@ class Partitions:
             await asyncio.sleep(_RETRY_S)
 
     def _work_on(self, partition: Partition, opened: Opened) -> None:
-        opened.task.refused_outputs = self._refused.get(partition, frozenset())
+        task = opened.task
+        task.refused_outputs = self._refused.get(partition, frozenset())
+        task.max_batch_bytes = self._batch_bytes.get(partition, task.max_batch_bytes)
         pipeline = Pipeline(
             self._settings,
             partition,
-            opened.task,
+            task,
             opened.producer,
             opened.kept,
             self._threads,
@@ -219,8 +228,8 @@ class Partitions:
         self._tasks[partition] = tasks = [
             asyncio.create_task(run, name=f"{name} {partition}") for name, run in runs.items()
         ]
-        for task in tasks:
-            task.add_done_callback(lambda ended: self._ended(pipeline, ended))
+        for each in tasks:
+            each.add_done_callback(lambda ended: self._ended(pipeline, ended))
 
     # -- giving up ----------------------------------------------------------------------------
 
@@ -280,33 +289,50 @@ class Partitions:
         if pipeline.has_committed:
             self._troubles[partition] = 0
         self._troubles[partition] += 1
+        if self._troubles[partition] > _MOST_TROUBLES and not is_passing(error):
+            raise explain(error, self._settings) from error
         if isinstance(error, RefusedError):
             await self._note_refused(partition, error.batch)
         elif isinstance(error, FencedError):
             _log.warning("%s: fenced: another member has taken it over", partition)
-            if self._troubles[partition] >= _MOST_TROUBLES:
+            if self._troubles[partition] == _MOST_TROUBLES:
                 raise self._two_services(partition)
             # A member that slept too long learns from the group that it has lost the partition.
             await asyncio.sleep(2 * self._settings.kafka.heartbeat_interval_ms / 1000)
         else:
             _log.warning("%s: not committed (%s): going back to the last commit", partition, error)
-            if self._troubles[partition] >= _MOST_TROUBLES and not is_passing(error):
-                raise explain(error, self._settings) from error
             await asyncio.sleep(_RETRY_S)
         if assignment == self._assignment:
             self._open(partition)
 
     async def _note_refused(self, partition: Partition, batch: OutgoingBatch) -> None:
-        """Find the records that the broker refuses; the next attempt leaves them out."""
+        """Find out what the broker refuses; the next attempt does without it."""
         topics = {
             Destination.OUTPUT: self._settings.output_topic(partition.topic),
             Destination.DEAD_LETTERS: self._settings.dead_letter_topic,
         }
-        found = await refused_records(
-            lambda: self._opening.producer(partition), topics, partition.number, batch
-        )
-        if not found and self._troubles[partition] >= _MOST_TROUBLES:
-            raise FatalError(f"{partition}: the broker refuses a batch, but none of its records")
+        try:
+            refusal = await examine(
+                lambda: self._opening.producer(partition), topics, partition.number, batch
+            )
+        except KafkaError as error:
+            if is_passing(error) or isinstance(error, FencedError):
+                return  # the next attempt comes here again
+            raise explain(error, self._settings) from error
+        found = refusal.records
+        if found:
+            self._troubles[partition] = 0
+        elif refusal.halvings:
+            self._troubles[partition] = 0
+            smaller = max(batch.max_batch_bytes >> refusal.halvings, 1)
+            self._batch_bytes[partition] = smaller
+            _log.warning(
+                "%s: the broker refuses batches of this size: cutting them at %d bytes; set "
+                "output.max_batch_bytes below max.message.bytes of %s",
+                partition,
+                smaller,
+                topics[batch.destination],
+            )
         for record in found:
             offset = int(record.source().offset[0])
             where = f"{partition}@{offset}"

@@ -10,8 +10,8 @@ from stream_ewma.engine.step import Cut, Step
 from stream_ewma.engine.task import PartitionTask
 from stream_ewma.errors import FatalError
 from stream_ewma.kafka.committer import Committer
-from stream_ewma.kafka.consumer import Partition
 from stream_ewma.kafka.delivery import Delivery
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.transactions import TransactionalProducer
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.service.commits import Commits
@@ -77,7 +77,6 @@ class Pipeline:
         self._idle = asyncio.Event()
         self._idle.set()
         self._active = False
-        self._failed = False
         self._has_committed = False
         self.delivery: Delivery | None = None
         self.committer: Committer | None = None
@@ -160,7 +159,7 @@ class Pipeline:
         Without state that is kept, the caller has to commit.
         """
         await self.settle()
-        if self._commits is not None and self.committer is not None and not self._failed:
+        if self._commits is not None and self.committer is not None:
             await self._commits.cut()
             await self.committer.drain()
         elif self.delivery is not None:
@@ -207,7 +206,7 @@ class Pipeline:
                 await way.wait_for_room()
 
     async def _commit_if_due(self) -> None:
-        if self._commits is not None and not self._failed:
+        if self._commits is not None:
             await self._commits.cut_if_due()
 
     def _is_committed(self, cut: Cut) -> None:
@@ -249,8 +248,6 @@ class Pipeline:
 
     def _finish(self, step: Step, runs: list[BatchRun]) -> None:
         self._counters.add(step)
-        # The state has gone beyond the record that stops the service: it must not be kept.
-        self._failed = step.failure is not None
         self._publish(step.batches, step.next_offset)
         if self._commits is not None:
             self._commits.add(step.consumed)

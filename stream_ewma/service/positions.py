@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from stream_ewma.engine.marker import Marker
 from stream_ewma.errors import StateError
-from stream_ewma.kafka.consumer import GroupConsumer, Partition
+from stream_ewma.kafka.consumer import GroupConsumer
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.settings import Settings
 
 
@@ -48,10 +49,12 @@ class Start:
         position: offset of the first record to read; None: nothing was ever read, `input.start`
             decides.
         warning: what is odd about it, or nothing.
+        is_rebuild: the kept state is void, and the topic is to be read from `position`.
     """
 
     position: int | None
     warning: str = ""
+    is_rebuild: bool = False
 
 
 def start_with_state(partition: Partition, known: Known, settings: Settings) -> Start:
@@ -64,6 +67,21 @@ def start_with_state(partition: Partition, known: Known, settings: Settings) -> 
     if marker is None:
         return _start_without_marker(partition, known, settings)
     _check_identity(partition, marker, known, settings)
+    before, now = marker.partitions, known.identity.partitions
+    if None not in (before, now) and before != now:
+        if settings.state.repartition == "refuse":
+            raise StateError(
+                f"{partition}: the topic has {now} partitions, and had {before} when its state was "
+                "kept: keys may have moved to other partitions, where they would begin anew "
+                "without a word; to read the topic again from its beginning: "
+                "--state.repartition rebuild"
+            )
+        return Start(
+            known.first,
+            f"the topic has {now} partitions, and had {before}: it is read again from its "
+            "beginning, and everything is published again",
+            is_rebuild=True,
+        )
     position = marker.next_offset
     if position > known.end:
         raise StateError(
@@ -138,12 +156,6 @@ def _check_identity(partition: Partition, marker: Marker, known: Known, settings
         raise StateError(
             f"{partition}: the topic was deleted and created anew since its state was kept: its "
             f"offsets mean other records now; to begin anew: {_reset(partition)}"
-        )
-    if None not in (marker.partitions, now.partitions) and marker.partitions != now.partitions:
-        raise StateError(
-            f"{partition}: the topic has {now.partitions} partitions, and had {marker.partitions} "
-            "when its state was kept: keys may have moved to other partitions, where they would "
-            f"begin anew without a word; to begin anew: {_reset(partition)}"
         )
 
 

@@ -15,8 +15,9 @@ from typing import Final
 
 from stream_ewma.errors import BrokerUnavailableError, FatalError, StateError
 from stream_ewma.kafka import topics
-from stream_ewma.kafka.consumer import GroupConsumer, Partition
+from stream_ewma.kafka.consumer import GroupConsumer
 from stream_ewma.kafka.errors import KafkaError
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.service.partitions import Partitions
 from stream_ewma.service.pipeline import Pipeline
 from stream_ewma.service.positions import TopicIdentity

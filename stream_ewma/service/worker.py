@@ -13,14 +13,16 @@ from stream_ewma.engine.config import TaskConfig
 from stream_ewma.engine.dead_letters import Reason
 from stream_ewma.engine.step import Step
 from stream_ewma.errors import DrainError, FatalError, StreamEwmaError
-from stream_ewma.kafka.consumer import CommitRefusedError, Partition
+from stream_ewma.kafka.consumer import CommitRefusedError
 from stream_ewma.kafka.errors import explain
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.service.counters import Counters
 from stream_ewma.service.opening import Opening, Parts
 from stream_ewma.service.partitions import Hooks, Partitions
 from stream_ewma.service.pipeline import Pipeline
 from stream_ewma.service.positions import TopicIdentity
+from stream_ewma.service.standby import Standbys
 from stream_ewma.service.watchdog import Watchdog
 from stream_ewma.settings import Settings
 
@@ -61,6 +63,7 @@ class Worker:
         self._stopping = asyncio.Event()
         self._room = asyncio.Event()
         self._commit: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[None] | None = None
         self._rejections_logged: dict[Reason, float] = {}
         self.counters = Counters()
         opening = Opening(
@@ -73,6 +76,14 @@ class Worker:
             # Unknown to whoever chooses the keys; never leaves this process.
             (secrets.randbits(64), secrets.randbits(64)),
             self.counters,
+        )
+        self._standbys = opening.standbys = Standbys(
+            settings,
+            self._consumer,
+            parts.follower,
+            self._threads,
+            opening.new_task,
+            lambda: self._partitions.is_opening,
         )
         hooks = Hooks(self._spawn, self._fail, self._room.set, self._stepped, self._ready)
         self._partitions = Partitions(
@@ -91,6 +102,7 @@ class Worker:
             await self._consumer.start()
             self._spawn(self._poll_loop(), "poll loop")
             self._spawn(self._watchdog.run(), "watchdog")
+            self._following = self._spawn(self._standbys.run(), "standbys")
             if not self._settings.state.durable:
                 self._spawn(self._commit_loop(), "commit loop")
             stopped = asyncio.create_task(stop.wait())
@@ -203,6 +215,7 @@ class Worker:
                 await asyncio.wait_for(self._commit_rest(), _REVOKE_S)
 
     def _assigned(self, partitions: frozenset[Partition]) -> None:
+        self._standbys.assigned(self._consumer.standby_partitions, partitions)
         self._partitions.assigned(partitions)
 
     def _ready(self) -> None:
@@ -273,6 +286,9 @@ class Worker:
                 return False
             return task.cancelled() or task.exception() is None
 
+        if self._following is not None:
+            self._following.cancel()
+            await within(asyncio.wait({self._following}))
         drained = await within(self._finish()) if clean else False
         await within(self._consumer.stop())
         await within(self._partitions.stop())

@@ -11,6 +11,7 @@ from stream_ewma.settings.sections import (
     DeliverySettings,
     InputSettings,
     KafkaSettings,
+    StateSettings,
     TopicsSettings,
 )
 
@@ -83,6 +84,16 @@ def delivery(section: DeliverySettings, kafka: KafkaSettings) -> Iterator[Confli
             f" ({section.transaction_timeout}ms), so the brokers would give the transactions up;"
             f" write {section.transaction_timeout // 2}ms or less",
             ("delivery.transaction_timeout",),
+        )
+
+
+def state(section: StateSettings) -> Iterator[Conflict]:
+    """Copies of what is not kept."""
+    if section.standbys and not section.durable:
+        yield Conflict(
+            "state.standbys",
+            "does nothing with durable: false, which keeps no state to copy; leave it out",
+            ("state.durable",),
         )
 
 

@@ -74,6 +74,7 @@ class Settings(BaseSettings):
             *checks.input_(self.input),
             *smoothing_checks.smoothing(self.input, self.smoothing, self.output),
             *checks.delivery(self.delivery, self.kafka),
+            *checks.state(self.state),
             *checks.topic_names(outputs, self.dead_letter_topic, self._changelogs()),
             *checks.new_topics(self.topics),
         )

@@ -129,8 +129,12 @@ class StateSettings(Section):
     """Most keys of one partition; records of further keys are dead letters."""
     ttl: PositiveDurationMs | None = None
     """Event time without a reading after which a key is forgotten; null: never."""
+    repartition: Literal["refuse", "rebuild"] = "refuse"
+    """What to do once an input topic has gained partitions: stop, or read it from its beginning."""
     on_loss: Literal["refuse", "accept"] = "refuse"
     """What to do without the state of a partition that was read before: stop, or begin anew."""
+    standbys: Annotated[Whole, Field(ge=0)] = 0
+    """Members that keep a warm copy of each partition's state, besides its owner."""
 
 
 class EmitSettings(Section):

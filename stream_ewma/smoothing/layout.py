@@ -96,9 +96,10 @@ def needs(mode: Mode, outputs: Sequence[Output], *, event_time: bool, count_cloc
     has_target = mode.seed is not None and mode.seed.value is not None
     charts = bool(wanted & LIMITS)
     emits_by_time = mode.emission is not None and mode.emission.interval is not None
+    watched = mode.stale or mode.expires
     own_weights = mode.weighted or not mode.ignore_na or has_target
     return Needs(
-        time=event_time or mode.reset_after is not None or emits_by_time or mode.stale,
+        time=event_time or mode.reset_after is not None or emits_by_time or watched,
         weight=event_time
         or own_weights
         or Quantity.WEIGHT_SUM in wanted

@@ -208,6 +208,7 @@ class Mode:
         emission: which results are emitted; None: every one.
         stale: keys can be marked as silent.
         biased: variance without the small-sample correction.
+        expires: keys are forgotten by the time of their last reading: it is kept on either clock.
 
     Raises:
         ValueError: settings that contradict each other or are out of range; the message begins
@@ -234,6 +235,7 @@ class Mode:
     emission: Emission | None = None
     stale: bool = False
     biased: bool = False
+    expires: bool = False
 
     def __post_init__(self) -> None:
         _require("min_periods", self.min_periods, inclusive=True)

@@ -227,6 +227,7 @@ class Plan:
     def _is_plain(self, places: Places) -> bool:
         """Whether the short kernel for mean and count does."""
         mode = self.mode
+        counts = any(factors[0].clock is Clock.COUNT for factors in self.sets)
         has_words = places.stride + places.first_factor - (places.reference != NOWHERE) - 1
         return (
             len(self.sets[0]) == 1
@@ -237,6 +238,7 @@ class Plan:
             and mode.weighting is Weighting.EVENT
             and (mode.late == "merge" and mode.late_cutoff is None and mode.reset_after is None)
             and (mode.outliers is None and not mode.weighted)
+            and not (mode.expires and counts)  # it keeps no times there
         )
 
 

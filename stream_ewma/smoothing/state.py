@@ -53,9 +53,14 @@ class KeyedState:
         """Memory held by the rows."""
         return self.words.nbytes + self.factor.nbytes
 
+    @property
+    def by_row(self) -> NDArray[np.int64]:
+        """The words of every row (rows, places.width), a view."""
+        return self.words.reshape(-1, self.places.width)
+
     def integers(self, place: int) -> Int64:
         """The word at `place` of every row, as integers (rows,)."""
-        return self.words.reshape(-1, self.places.width)[:, place]
+        return self.by_row[:, place]
 
     def floats(self, place: int, factor: int = 0) -> Float64:
         """The word at `place` of factor number `factor` in every row, as float64 (rows,)."""
@@ -96,7 +101,7 @@ class KeyedState:
         Raises:
             IndexError: a slot has no row.
         """
-        self.words.reshape(-1, self.places.width)[slots] = 0
+        self.by_row[slots] = 0
         self.factor[slots] = 0
 
     def row(self, slot: int) -> NDArray[np.int64]:

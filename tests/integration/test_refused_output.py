@@ -1,6 +1,5 @@
 """Records the broker will not take: found, set aside, never tried for ever."""
 
-import json
 import time
 
 from tests.support.cluster import Message
@@ -59,7 +58,8 @@ def test_a_dead_letter_that_is_refused_too_stops_the_service_with_one_clear_line
 
     assert code == 70
     assert job.cluster.committed(job.group, job.topic).get(0, 0) <= 1
-    assert [json.loads(m.value)["value"] for m in job.cluster.read(job.output)][:1] == [1.0]
+    # Nothing of the transaction is visible; the next start comes here again.
+    assert job.cluster.read(job.output) == []
     complaints = [line for line in service.log.splitlines() if job.dead in line]
     assert complaints, service.log
 

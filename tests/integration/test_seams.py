@@ -17,7 +17,7 @@ from aiokafka import client as client_module
 from aiokafka import conn as conn_module
 from aiokafka.consumer import consumer as consumer_module
 from aiokafka.consumer import fetcher as fetcher_module
-from aiokafka.producer import message_accumulator, sender
+from aiokafka.producer import message_accumulator, sender, transaction_manager
 from aiokafka.producer import producer as producer_module
 from aiokafka.protocol import types as types_module
 from aiokafka.protocol.struct import Struct
@@ -56,6 +56,11 @@ def test_this_aiokafka_lies_in_the_range_the_package_asks_for():
         (AIOKafkaConsumer.start, "Fetcher", consumer_module),
         (AIOKafkaConsumer.__init__, "AIOKafkaClient", consumer_module),
         (AIOKafkaProducer.__init__, "AIOKafkaClient", producer_module),
+        (AIOKafkaProducer.__init__, "Sender", producer_module),
+        (AIOKafkaProducer.__init__, "MessageAccumulator", producer_module),
+        (AIOKafkaProducer.__init__, "TransactionManager", producer_module),
+        (sender.Sender._do_txn_commit, "EndTxnHandler", sender),
+        (sender.Sender._sender_routine, "log", sender),
         (client_module.AIOKafkaClient._get_conn, "create_conn", client_module),
         (conn_module.create_conn, "AIOKafkaConnection", conn_module),
         (conn_module.AIOKafkaConnection.connect, "AIOKafkaProtocol", conn_module),
@@ -67,6 +72,11 @@ def test_this_aiokafka_lies_in_the_range_the_package_asks_for():
         "fetcher of a consumer",
         "client of a consumer",
         "client of a producer",
+        "sender of a producer",
+        "queue of a producer",
+        "transactions of a producer",
+        "end of a transaction",
+        "log of a sender",
         "connection of a client",
         "class of a connection",
         "protocol of a connection",
@@ -221,3 +231,66 @@ def test_a_connection_sends_a_request_in_the_steps_that_ours_repeats():
     assert asked_of(send, "request") == {"prepare"}
     assert asked_of(send, "request_struct") == {"build_request_header", "encode"}
     assert list(inspect.signature(send).parameters) == ["self", "request", "expect_response"]
+
+
+def test_the_end_of_a_transaction_is_asked_for_in_the_steps_that_ours_repeats():
+    """`EndTransactionOnce.do` stands in for this; another step here may be needed there."""
+    do = sender.EndTxnHandler.do
+
+    assert do is sender.BaseHandler.do, "EndTxnHandler has a `do` of its own now"
+    assert list(inspect.signature(do).parameters) == ["self", "node_id"]
+    assert asked_of(do, "self") == {
+        "_default_backoff",
+        "_sender",
+        "create_request",
+        "group",
+        "handle_error",
+        "handle_response",
+    }
+    assert asked_of(do, "client") == {"send"}
+
+
+def test_another_producer_of_the_process_keeps_its_own_sender():
+    assert AIOKafkaProducer.__init__.__globals__["Sender"] is sender.Sender
+    assert sender.Sender._do_txn_commit.__globals__["EndTxnHandler"] is sender.EndTxnHandler
+
+
+def test_the_sender_writes_nothing_but_its_end_to_the_log_that_is_replaced():
+    assert asked_of(sender.Sender._sender_routine, "log") == {"exception"}
+
+
+def test_the_senders_requests_are_made_where_ours_remembers_them():
+    """`RawSender` remembers the tasks of these; a request made elsewhere would outlive its end."""
+    made = {
+        name
+        for name, function in inspect.getmembers(sender.Sender, inspect.isfunction)
+        if "create_task" in function.__code__.co_names
+    }
+
+    assert made == {"start", "_sender_routine", "_maybe_do_transactional_request"}
+    assert "_send_produce_req" in sender.Sender._sender_routine.__code__.co_names
+
+
+def test_a_failed_batch_tells_whoever_waits_for_its_place_in_the_queue():
+    assert "_drain_waiter" in message_accumulator.MessageBatch.failure.__code__.co_names
+    assert asked_of(message_accumulator.MessageAccumulator.fail_all, "self") == {
+        "_batches",
+        "_exception",
+        "_pending_batches",
+    }
+
+
+def test_the_transactions_fail_where_ours_remembers_it():
+    manager = transaction_manager.TransactionManager
+    failing = {
+        name
+        for name, function in inspect.getmembers(manager, inspect.isfunction)
+        if {"_transaction_waiter", "set_exception"} <= set(function.__code__.co_names)
+    }
+
+    assert failing == {"error_transaction", "fatal_error"}
+    assert list(inspect.signature(manager.__init__).parameters) == [
+        "self",
+        "transactional_id",
+        "transaction_timeout_ms",
+    ]

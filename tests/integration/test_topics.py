@@ -48,6 +48,8 @@ async def test_create_makes_what_is_missing_with_the_partitions_of_the_input(clu
         (f"{first}-ewma", 3),
         (f"{second}-ewma", 5),
         (settings.dead_letter_topic, 5),
+        (settings.changelog_topic(first), 3),
+        (settings.changelog_topic(second), 5),
     ]
     assert cluster.partitions(f"{first}-ewma") == 3
     assert cluster.partitions(f"{second}-ewma") == 5
@@ -72,6 +74,10 @@ async def test_verify_names_every_topic_that_is_missing(cluster: Cluster):
             f"{settings.dead_letter_topic}: the topic for dead letters does not exist;"
             " run: stream-ewma topics create"
         ),
+        (
+            f"{settings.changelog_topic(present)}: the topic for changelog does not exist;"
+            " run: stream-ewma topics create"
+        ),
     ]
 
 
@@ -92,7 +98,7 @@ async def test_verify_refuses_another_number_of_partitions(cluster: Cluster):
     source = cluster.create_topic(partitions=3)
     cluster.create_topic(f"{source}-ewma", partitions=2)
     letters = cluster.create_topic(partitions=1)
-    settings = settings_for(cluster, source, dead_letters__topic=letters)
+    settings = settings_for(cluster, source, dead_letters__topic=letters, state__durable=False)
 
     with pytest.raises(TopicError) as refused:
         await topics.verify(settings)
@@ -116,18 +122,20 @@ async def test_a_dead_letter_topic_may_have_more_partitions_and_is_needed_only_f
     cluster.create_topic(f"{source}-ewma", partitions=2)
     letters = cluster.create_topic(partitions=4)
 
-    assert await topics.verify(settings_for(cluster, source, dead_letters__topic=letters)) == {
-        source: 2
-    }
-    assert await topics.verify(settings_for(cluster, source, dead_letters__on_error="skip")) == {
-        source: 2
-    }
+    for name, value in (("dead_letters__topic", letters), ("dead_letters__on_error", "skip")):
+        settings = settings_for(cluster, source, state__durable=False, **{name: value})
+        assert await topics.verify(settings) == {source: 2}
 
 
 async def test_one_output_for_inputs_of_different_width_is_refused(cluster: Cluster):
     narrow, wide = cluster.create_topic(partitions=1), cluster.create_topic(partitions=2)
     settings = settings_for(
-        cluster, wide, narrow, output__topic=f"{wide}-all", dead_letters__on_error="skip"
+        cluster,
+        wide,
+        narrow,
+        output__topic=f"{wide}-all",
+        dead_letters__on_error="skip",
+        state__durable=False,
     )
 
     assert await topics.create(settings, await topics.describe(settings)) == []
@@ -163,15 +171,23 @@ def test_the_command_plans_then_creates(cluster: Cluster, tmp_path: Path):
         f"input        {source}: 2 partitions",
         f"output       {source}-ewma: missing, to be made with 2 partitions",
         f"dead letters {source}-app-dlq: missing, to be made with 2 partitions",
+        f"changelog    {source}-app-{source}-changelog: missing, to be made with 2 partitions",
         *(
             f"kafka-topics.sh --bootstrap-server {cluster.bootstrap} --create --topic {name}"
             " --partitions 2 --replication-factor 1 --config retention.ms=3600000"
             for name in (f"{source}-ewma", f"{source}-app-dlq")
         ),
+        (
+            f"kafka-topics.sh --bootstrap-server {cluster.bootstrap} --create"
+            f" --topic {source}-app-{source}-changelog --partitions 2 --replication-factor 1"
+            " --config cleanup.policy=compact --config segment.bytes=104857600"
+            " --config message.timestamp.type=LogAppendTime --config max.message.bytes=1048588"
+        ),
     ]
     assert created.stdout.splitlines() == [
         f"{source}-ewma: created, partitions: 2",
         f"{source}-app-dlq: created, partitions: 2",
+        f"{source}-app-{source}-changelog: created, partitions: 2",
     ]
     assert again.stdout == "nothing is missing\n"
     assert planned.stderr == created.stderr == again.stderr == ""

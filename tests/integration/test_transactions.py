@@ -9,8 +9,8 @@ import pytest
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from stream_ewma.kafka import producer as producer_module
-from stream_ewma.kafka.consumer import Partition
 from stream_ewma.kafka.errors import FencedError, OutcomeUnknownError
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.transactions import TransactionalProducer
 from stream_ewma.settings import Settings, load_settings
 from tests.support.batches import Record, encoded

@@ -68,6 +68,8 @@ class KeyTableMachine(RuleBasedStateMachine):
         assert self.table.slots.tolist() == sorted(self.model.values())
         for key, slot in self.model.items():
             assert self.table.key(slot) == key
+        if len(self.table._old) == 0:
+            assert np.count_nonzero(self.table._index) == len(self.model)
         # Every slot was live at some time together with all below it.
         assert max(self.model.values(), default=0) < MAX_KEYS
 

@@ -1,6 +1,7 @@
 """Crashes at any point leave outputs and state as an undisturbed run does, bit for bit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,9 +12,10 @@ from stream_ewma.engine.outgoing import Destination
 from stream_ewma.engine.task import PartitionTask
 from tests.support.batches import Published, Record, published, runs_of
 from tests.support.changelog import Log
-from tests.support.streams import SMOOTHINGS, config_of, records
+from tests.support.streams import NAMES, config_named, records
 
 PROCESS, CUT, CRASH, CRASH_COMPACTED = "process", "cut", "crash", "crash after compaction"
+
 
 Outputs = dict[Destination, list[Published]]
 
@@ -24,6 +26,17 @@ events = st.lists(
     ),
     max_size=16,
 )
+
+
+MODES = {name: config_named(name) for name in NAMES}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frequent_sweeps() -> Iterator[None]:
+    """Keys without readings are cleared away every few offsets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stream_ewma.engine.upkeep._SWEEP_EVERY", 5)
+        yield
 
 
 def _nothing() -> Outputs:
@@ -78,10 +91,10 @@ class Member:
         self.cut()
 
 
-@pytest.mark.parametrize("name", SMOOTHINGS)
+@pytest.mark.parametrize("name", MODES)
 @given(rows=records(), happens=events)
 def test_a_crash_changes_nothing(name: str, rows: list[Record], happens: list[int | str]) -> None:
-    config = config_of(SMOOTHINGS[name])
+    config = MODES[name]
     undisturbed, disturbed = Member(config, rows), Member(config, rows)
     undisturbed.finish()
 
@@ -100,3 +113,24 @@ def test_a_crash_changes_nothing(name: str, rows: list[Record], happens: list[in
     assert disturbed.log.state == undisturbed.log.state
     disturbed.crash()
     assert disturbed.task.keys_count == undisturbed.task.keys_count
+
+
+@pytest.mark.parametrize("name", MODES)
+@given(rows=records(), cut=st.integers(0, 25))
+def test_a_record_that_stops_the_service_leaves_what_came_before_it(
+    name: str, rows: list[Record], cut: int
+) -> None:
+    config = replace(MODES[name], on_error="fail", on_late="dlq", max_keys=2)
+    stopped = Member(config, rows)
+    stopped.process(cut)
+    if stopped.task.position == cut:
+        stopped.process(len(rows))
+    end = stopped.task.position
+    undisturbed = Member(config, rows)
+    undisturbed.process(end)
+
+    for member in (stopped, undisturbed):
+        member.cut()
+    assert undisturbed.task.position == end
+    assert stopped.outputs == undisturbed.outputs
+    assert stopped.log.state == undisturbed.log.state

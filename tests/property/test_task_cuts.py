@@ -6,11 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_ewma.engine import upkeep
 from stream_ewma.engine.config import TaskConfig
 from stream_ewma.engine.outgoing import Destination
 from stream_ewma.engine.task import PartitionTask
 from tests.support.batches import Published, Record, published, runs_of
-from tests.support.streams import SMOOTHINGS, config_of, records
+from tests.support.streams import NAMES, config_named, records
+
+
+@pytest.fixture(autouse=True)
+def sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "_SWEEP_EVERY", 4)
 
 
 def outcome(
@@ -31,10 +37,10 @@ def outcome(
     return outputs, letters, counts
 
 
-@pytest.mark.parametrize("name", SMOOTHINGS)
+@pytest.mark.parametrize("name", NAMES)
 @given(rows=records(), cuts=st.lists(st.integers(0, 25), max_size=4))
 def test_cuts_change_nothing(name: str, rows: list[Record], cuts: list[int]) -> None:
-    config = config_of(SMOOTHINGS[name])
+    config = config_named(name)
     edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
 
     whole = outcome(config, [rows])

@@ -198,6 +198,14 @@ class Cluster:
         found = answer.result(REQUEST_TIMEOUT_S).topic_partitions or []
         return {each.partition: each.offset for each in found if each.offset >= 0}
 
+    def commit(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
+        """Set offsets of a group without members, by partition."""
+        wanted = ConsumerGroupTopicPartitions(
+            group, [TopicPartition(topic, p, offset) for p, offset in offsets.items()]
+        )
+        for done in self.admin.alter_consumer_group_offsets([wanted]).values():
+            done.result(REQUEST_TIMEOUT_S)
+
     def members(self, group: str) -> dict[str, int]:
         """Return how many partitions each member of a group holds, by member id."""
         (answer,) = self.admin.describe_consumer_groups([group]).values()

@@ -88,6 +88,25 @@ smoothing:
 """,
 }
 
+BOUNDS: dict[str, dict[str, int]] = {
+    "default": {"ttl_ms": 3_000, "max_keys": 2},
+    "everything": {"ttl_ms": 25_000, "max_keys": 2},
+    "sorted": {"ttl_ms": 4_000, "max_keys": 2},
+    "held": {"ttl_ms": 1_000, "max_keys": 1},
+    "silent": {"ttl_ms": 13_000},
+    "prev": {"max_keys": 2},
+}
+"""What is set besides, of some: when keys are forgotten, and how many there may be."""
+
+NAMES = (*SMOOTHINGS, *(f"{name}, bounded" for name in BOUNDS))
+
+
+def config_named(name: str) -> TaskConfig:
+    """The task of one of `NAMES`."""
+    name, _, bounded = name.partition(", ")
+    config = config_of(SMOOTHINGS[name])
+    return replace(config, **BOUNDS[name]) if bounded else config
+
 
 @cache
 def config_of(yaml: str) -> TaskConfig:
@@ -110,7 +129,7 @@ def records(draw: st.DrawFn) -> list[Record]:
     for _ in range(draw(st.integers(0, 25))):
         now += draw(st.sampled_from([0, 1, 99, 100, 500, 501, 700, 3000, 12_000, 70_000]))
         late = draw(st.sampled_from([0, 0, 0, 50, 4000, 9000]))
-        fields = {"x": draw(numbers), "timestamp": now - late}
+        fields: dict[str, object] = {"x": draw(numbers), "timestamp": now - late}
         if draw(st.booleans()):
             fields["y"] = draw(numbers)
         if draw(st.integers(0, 9)) == 0:

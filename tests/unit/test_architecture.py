@@ -40,7 +40,7 @@ MAY_IMPORT = {
         "demo",
         "library",
         "files",
-        "engine.dead_letters",
+        *("engine.configuration", "engine.dead_letters", "engine.quantities", "engine.stored"),
     },
     "library": {BASE, "smoothing"},  # stream_ewma/__init__.py: what users of Python import
 }

@@ -10,11 +10,13 @@ from stream_ewma.columns import Spans
 from stream_ewma.engine import changelog
 from stream_ewma.engine.changelog import ChangelogError
 from stream_ewma.engine.changes import Changes
+from stream_ewma.engine.dead_letters import Reason
 from stream_ewma.engine.marker import Marker
+from stream_ewma.engine.outgoing import Destination
 from stream_ewma.engine.step import Cut
 from stream_ewma.engine.task import PartitionTask
 from stream_ewma.records.fetched import split_runs
-from tests.support.batches import NOW_MS, Published, Record, read, runs_of
+from tests.support.batches import NOW_MS, Published, Record, published, read, runs_of
 from tests.support.changelog import Log, batch_at
 from tests.support.streams import config_of
 
@@ -128,6 +130,15 @@ def test_a_report_of_silence_is_a_change() -> None:
     task.cut()
     feed(task, ("b", 1, 20_000))
     assert sorted(filter(None, keys_of(task.cut()))) == [POSITION, b"\x01a", b"\x01b"]
+
+
+def test_reports_of_silence_are_in_the_order_of_the_keys() -> None:
+    """Slots, numbered as keys come, are numbered otherwise after a restore."""
+    task = task_of(SILENT)
+    feed(task, ("b", 1, 0), ("ab", 1, 0), ("a", 1, 0), ("c", 1, 0))
+    records = [Record(b"c", _value(1, 20_000), NOW_MS)]
+    step = task.process(runs_of(records, task.position))
+    assert [r.key for r in published(step, Destination.OUTPUT)] == [b"c", b"a", b"ab", b"b"]
 
 
 def test_nothing_is_noted_of_a_state_that_does_not_last() -> None:
@@ -268,6 +279,16 @@ def test_a_restore_answers_what_it_read_and_where_to_go_on() -> None:
     assert keys_of(again.cut()) == [POSITION]
 
 
+def test_more_than_one_call_can_decode_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream_ewma.records.reader._ENOUGH_BYTES", 1)
+    task = task_of()
+    feed(task, ("a", 2, 0), ("b", 4, 0))
+    runs = [run for record in log_of(task).records for run in split_runs(batch_at(*record))]
+    again = task_of()
+    assert again.restore(runs) == 2
+    assert again.restored().keys == 2
+
+
 def test_the_last_record_of_a_key_wins_within_a_batch_and_across() -> None:
     task = task_of()
     feed(task, ("a", 2, 0))
@@ -287,8 +308,8 @@ def test_the_last_record_of_a_key_wins_within_a_batch_and_across() -> None:
         log.append([(key, value) for _, key, value in tail])
         whole, one_by_one = task_of(), task_of()
         whole.restore(log.runs)
-        for run in log.runs:
-            one_by_one.restore([run])
+        for record in log.records:
+            one_by_one.restore(split_runs(batch_at(*record)))
         for each in (whole, one_by_one):
             each.restored()
             assert state(each) == expected
@@ -327,8 +348,6 @@ def test_the_rules_say_the_factors_of_restored_keys() -> None:
         (b"\x01a", b"\x02" + bytes(16), "its row has another version than 1; a newer"),
         (b"\x01a", b"\x01", "the length of its row is impossible"),
         (b"\x01a", b"\x01" + bytes(15), "the length of its row is impossible"),
-        (POSITION, None, "it has no value"),
-        (CONFIGURATION, None, "it has no value"),
     ],
 )
 def test_what_does_not_belong_there_is_refused_at_its_offset(
@@ -376,6 +395,7 @@ def other_width(*, first: bool = False) -> Log:
         (lambda: without(some_log(), POSITION, b"\x01a"), "there are rows without a position"),
         (lambda: without(some_log(), CONFIGURATION), "the configuration that the position marker"),
         (other_width, "there are rows of another length than the 2 words"),
+        (lambda: without(other_width(), b"\x01a"), "there are rows of another length than"),
         (lambda: other_width(first=True), "there are rows of another length than the 2 words"),
     ],
 )
@@ -409,7 +429,72 @@ def test_a_row_that_would_lead_kernels_astray_is_refused(held: int) -> None:
         restored(log, HELD)
 
 
-def test_the_largest_offset_and_the_gaps_of_compaction_are_no_trouble() -> None:
+def test_readings_that_are_held_back_are_restored_as_they_were() -> None:
+    task = task_of(HELD)
+    feed(task, ("a", 2, 0), ("a", 3, 100), ("b", 4, 50), ("a", 7, 70))
+    again = restored(log_of(task), HELD)
+    for each in (task, again):
+        feed(each, ("a", 1, 90), ("b", 2, 60))
+    assert state(again) == state(task)
+
+
+def test_silence_goes_on_where_it_was() -> None:
+    """A key that is reset and heard late is due before the list that it stood in."""
+    readings = [("b", 9500), ("b", 11_000), ("b", 18_999), ("b", 19_000)]
+    task, found = task_of(SILENT), []
+    feed(task, ("a", 1, 0), ("b", 1, 9000), ("a", 2, 9000))
+    again = restored(log_of(task), SILENT)
+    for each in (task, again):
+        feed(each, ("a", "gone", 9000), ("a", 3, 500))
+        steps = [
+            each.process(runs_of([Record(k.encode(), _value(1, at), NOW_MS)], each.position))
+            for k, at in readings
+        ]
+        found.append([[r.key for r in published(step, Destination.OUTPUT)] for step in steps])
+    assert found[0] == found[1] == [[b"b"], [b"b", b"a"], [b"b"], [b"b"]]
+    assert records_of(task.cut())[-1] == records_of(again.cut())[-1]
+
+
+@pytest.mark.parametrize(
+    ("reading", "reason"),
+    [
+        (("a", "x", 60_000), Reason.NOT_NUMERIC),
+        (("a", 1e300, 60_000), Reason.STATE_OVERFLOW),
+        (("a", 2, 0), Reason.LATE),
+        (("d", 2, 60_000), Reason.TOO_MANY_KEYS),
+    ],
+    ids=lambda value: value.name if isinstance(value, Reason) else "",
+)
+def test_nothing_from_the_record_on_that_stops_the_service_is_in_a_cut(
+    reading: tuple[str, object, int], reason: Reason
+) -> None:
+    yaml = """
+smoothing: {half_life: 1s, late_cutoff: 5s, late: dlq, stale_after: 10s, outputs: [ewma, std]}
+"""
+    before = [("a", 1, 9000), ("b", 2, 9100), ("c", 3, 9500)]
+    after = [("a", 7, 61_000), ("b", 8, 90_000), ("a", 9, 90_001)]
+    stopped, plain = (task_of(yaml, on_error="fail", max_keys=3) for _ in range(2))
+    records = [Record(k.encode(), _value(x, at), NOW_MS + at) for k, x, at in before]
+    more = [Record(k.encode(), _value(x, at), NOW_MS + at) for k, x, at in [reading, *after]]
+    step = stopped.process(runs_of(records + more))
+    plain.process(runs_of(records))
+
+    assert step.failure is not None
+    assert (step.failure.offset, step.failure.reason, stopped.position) == (3, reason, 3)
+    assert log_of(stopped).state == log_of(plain).state
+    assert state(stopped) == state(plain)
+
+
+def test_a_state_that_does_not_last_can_be_read_too() -> None:
+    """As by a tool, which only looks."""
+    task = task_of()
+    feed(task, ("a", 2, 0))
+    log = log_of(task)
+    assert state(restored(log, durable=False)) == state(task)
+    assert restored(log, "smoothing: {alpha: 0.1}", durable=False).keys_count == 1
+
+
+def test_the_gaps_that_compaction_leaves_are_no_trouble() -> None:
     log = some_log()
     task = task_of()
     feed(task, ("a", 2, 0), ("a", 2, 0))

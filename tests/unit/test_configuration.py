@@ -191,6 +191,16 @@ def test_another_clock_for_some_keys_begins_those_anew() -> None:
     assert set(cut(task, log)) >= {b"\x01a", b"\x01b"}
 
 
+def test_a_clock_that_is_new_for_some_keys_leaves_the_others_alone() -> None:
+    """How weights are corrected on a clock that no key had before says nothing of the rows."""
+    task, _, answer = restart(
+        smoothing("half_life: 10s"), smoothing("half_life: 10s, rules: [{keys: a, alpha: 0.5}]")
+    )
+    assert (answer.keys, answer.converted, answer.restarted) == (2, 0, 1)
+    found = feed(task, ("a", 8.0, 9000), ("b", 8.0, 9000))
+    assert [each["count"] for each in found] == [1, 3]
+
+
 def test_outputs_that_go_take_their_words_along() -> None:
     base = "half_life: 10s, outputs: [{}]"
     task, log, answer = restart(
@@ -258,6 +268,32 @@ def test_keys_that_are_gone_stay_gone_whatever_their_rows_were() -> None:
     again.restore(log.runs)
     assert (again.restored().keys, again.keys_count) == (0, 0)
     assert len(feed(again, ("a", 1.0, 0), ("b", 1.0, 0))) == 2
+
+
+def test_settings_that_went_and_came_back_while_there_was_no_key() -> None:
+    own, other = smoothing("half_life: 10s"), smoothing("half_life: 10s, outputs: [ewma, std]")
+    task, log = task_of(own), Log()
+    feed(task, *READINGS)
+    cut(task, log)
+    task._smoother.series.release(task._smoother.series.slots)
+    cut(task, log)
+    log.records = [record for record in log.records if record[1] != b"\x00configuration"]
+    log.append([(key, value) for key, value in cut(task_of(other), Log()).items()])
+    again = task_of(own)
+    again.restore(log.runs)
+    assert again.restored().keys == 0
+    assert len(feed(again, ("a", 1.0, 0))) == 1
+
+
+def test_only_keys_that_are_there_count_as_begun_anew() -> None:
+    task, log = task_of(smoothing("alpha: 0.5")), Log()
+    feed(task, *READINGS)
+    cut(task, log)
+    log.append([(b"\x01a", None)])
+    again = task_of(smoothing("half_life: 10s"))
+    again.restore(log.runs)
+    answer = again.restored()
+    assert (answer.keys, answer.restarted) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from aiokafka.errors import RequestTimedOutError
 
 from stream_ewma.engine.outgoing import Destination
 from stream_ewma.kafka import delivery as delivery_module
-from stream_ewma.kafka.consumer import Partition
 from stream_ewma.kafka.delivery import Delivery
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.settings import load_settings
 
 

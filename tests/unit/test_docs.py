@@ -5,12 +5,17 @@ import re
 import shlex
 from pathlib import Path
 
-from stream_ewma.cli import settings_flags, smooth, tune
+from stream_ewma.cli import offsets, settings_flags, smooth, state, tune
 from stream_ewma.settings.names import settings
 from tests.support.settings_table import README, in_readme, table
 
-COMMANDS = {"run", "check", "topics", "smooth", "tune", "demo", "version"}
-OWN_FLAGS = {"smooth": smooth.FLAGS, "tune": tune.FLAGS}
+COMMANDS = {"run", "check", "topics", "state", "offsets", "smooth", "tune", "demo", "version"}
+OWN_FLAGS = {
+    "smooth": smooth.FLAGS,
+    "tune": tune.FLAGS,
+    "state": state.FLAGS,
+    "offsets": offsets.FLAGS,
+}
 
 
 def test_the_readmes_table_of_settings_is_the_models():

@@ -211,7 +211,7 @@ def test_a_key_can_be_released_while_the_index_is_half_moved() -> None:
     known = [NO_SLOT if slot in gone else slot for slot in range(720)]
     assert found(table, keys, insert=0) == known
     assert found(table, keys, insert=0) == known  # moved by now
-    assert len(table) == 360
+    assert len(table) == np.count_nonzero(table._index) == 360
     assert sorted(found(table, keys)) == list(range(720))
 
 

@@ -11,7 +11,7 @@ from stream_ewma.engine.dead_letters import Reason
 from stream_ewma.engine.outgoing import OutgoingBatch
 from stream_ewma.engine.step import Step
 from stream_ewma.errors import FatalError
-from stream_ewma.kafka.consumer import Partition
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.records.reader import Unreadable
 from stream_ewma.service.counters import Counters

@@ -7,7 +7,7 @@ import pytest
 
 from stream_ewma.engine.marker import Marker
 from stream_ewma.errors import StateError
-from stream_ewma.kafka.consumer import Partition
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.service.positions import (
     Known,
     TopicIdentity,
@@ -80,6 +80,7 @@ def test_what_is_refused_says_what_to_do(what: Known, says: str) -> None:
             "stream-ewma state reset --topic readings",
             "--state.on_loss accept",
             "--input.on_gap accept",
+            "--state.repartition rebuild",
             "write another application_id",
         )
     )
@@ -97,6 +98,15 @@ def test_a_gap_can_be_accepted_and_is_counted() -> None:
     start = start_with_state(PARTITION, known(MARKER, 50, first=53), accepting)
     assert start.position == 53
     assert "3 records" in start.warning
+
+
+def test_a_topic_that_gained_partitions_can_be_read_again() -> None:
+    rebuilding = settings(**{"state.repartition": "rebuild"})
+    start = start_with_state(
+        PARTITION, known(replace(MARKER, partitions=3), 50, first=7), rebuilding
+    )
+    assert (start.position, start.is_rebuild) == (7, True)
+    assert "everything is published again" in start.warning
 
 
 def test_an_unknown_topic_id_or_partition_count_is_no_contradiction() -> None:

@@ -37,6 +37,7 @@ def test_a_factor_of_null_is_none_at_all():
     [
         ({"kafka.heartbeat_interval_ms": 4000}, "kafka.heartbeat_interval_ms", "write 3333 or"),
         ({"kafka.session_timeout_ms": 5999}, "kafka.heartbeat_interval_ms", "write 1999 or less"),
+        ({"state.durable": "false", "state.standbys": 1}, "state.standbys", "no state to copy"),
         ({"input.key": "id"}, "input.key", "right only if the producer partitions by it"),
         ({"input.key": "id", "input.copartitioned": "true",
           "input.on_missing_key": "topic-partition"}, "input.on_missing_key", "write dlq"),

@@ -1,0 +1,242 @@
+"""The group's offsets from outside of the group: for tools that look at it, or put it right.
+
+The brokers themselves refuse to change the offsets of a group that has members.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from itertools import groupby
+from typing import Any, Final, TypeVar
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import (
+    BrokerResponseError,
+    GroupIdNotFound,
+    KafkaError,
+    NonEmptyGroup,
+    UnknownMemberIdError,
+    for_code,
+)
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.commit import OffsetCommitRequest
+from aiokafka.protocol.types import Array, Int16, Int32, Schema, String
+
+from stream_ewma.errors import AccessDeniedError, BrokerUnavailableError, FatalError
+from stream_ewma.kafka.connect import client_options
+from stream_ewma.kafka.errors import explain
+from stream_ewma.kafka.partition import Partition
+from stream_ewma.kafka.seams import RawConsumer
+from stream_ewma.settings import Settings
+
+_T = TypeVar("_T")
+
+_RETRY_S: Final = 0.2
+_UNSET: Final = -1
+_NO_GENERATION: Final = -1
+_SUBSCRIBED: Final = 86  # GROUP_SUBSCRIBED_TO_TOPIC, for which aiokafka has no name
+
+
+class _OffsetDeleteResponse(Response):  # type: ignore[misc]  # aiokafka has no types
+    API_KEY = 47
+    API_VERSION = 0
+    SCHEMA = Schema(
+        ("error_code", Int16),
+        ("throttle_time_ms", Int32),
+        (
+            "topics",
+            Array(
+                ("topic", String("utf-8")),
+                ("partitions", Array(("partition", Int32), ("error_code", Int16))),
+            ),
+        ),
+    )
+
+
+class _OffsetDeleteStruct(RequestStruct):  # type: ignore[misc]  # aiokafka has no types
+    API_KEY = 47
+    API_VERSION = 0
+    RESPONSE_TYPE = _OffsetDeleteResponse
+    SCHEMA = Schema(
+        ("group", String("utf-8")),
+        (
+            "topics",
+            Array(("topic", String("utf-8")), ("partitions", Array(Int32))),
+        ),
+    )
+
+
+class _OffsetDelete(Request[_OffsetDeleteStruct]):  # type: ignore[misc]  # aiokafka has no types
+    API_KEY = 47
+
+    def __init__(self, group: str, topics: list[tuple[str, list[int]]]) -> None:
+        self._group = group
+        self._topics = topics
+
+    def build(self, request_struct_class: type[_OffsetDeleteStruct]) -> _OffsetDeleteStruct:
+        return request_struct_class(self._group, self._topics)
+
+
+class Group:
+    """The group `application_id`, seen by a client that is no member of it; see `group_of`.
+
+    Every method raises AccessDeniedError, or BrokerUnavailableError after `kafka.startup_timeout`.
+    """
+
+    def __init__(
+        self, settings: Settings, admin: AIOKafkaAdminClient, consumer: RawConsumer
+    ) -> None:
+        self._settings = settings
+        self._name = settings.application_id
+        self._admin = admin
+        self._consumer = consumer
+
+    async def members(self) -> int:
+        """How many members the group has now; 0 for a group that does not exist."""
+
+        async def ask() -> int:
+            (answer,) = await self._admin.describe_consumer_groups([self._name])
+            (group,) = answer.to_object()["groups"]
+            error = for_code(group["error_code"])
+            if group["error_code"] and error is not GroupIdNotFound:
+                raise error(self._name)
+            return len(group["members"])
+
+        return await ask_again(self._settings, ask, "the members of the group")
+
+    async def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int | None]:
+        """The group's committed offsets, None where there truly is none.
+
+        `AIOKafkaConsumer.committed` answers None for a passing error of the coordinator too. The
+        admin client names every partition it was asked for, with -1 where nothing is committed,
+        so that a partition missing from the answer is an error and is asked for again.
+        """
+        tps = {TopicPartition(p.topic, p.number): p for p in partitions}
+
+        async def ask() -> dict[Partition, int | None]:
+            answer = await self._admin.list_consumer_group_offsets(self._name, partitions=list(tps))
+            if any(tp not in answer for tp in tps):
+                raise KafkaError("the coordinator left a partition out of its answer")
+            return {
+                partition: None if answer[tp].offset == _UNSET else int(answer[tp].offset)
+                for tp, partition in tps.items()
+            }
+
+        return await ask_again(self._settings, ask, "the group's committed offsets") if tps else {}
+
+    async def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
+        """First offset and end offset of each partition."""
+        tps = {TopicPartition(p.topic, p.number): p for p in partitions}
+
+        async def ask() -> dict[Partition, tuple[int, int]]:
+            first = await self._consumer.beginning_offsets(list(tps))
+            end = await self._consumer.end_offsets(list(tps))
+            return {partition: (first[tp], end[tp]) for tp, partition in tps.items()}
+
+        return await ask_again(self._settings, ask, "the bounds of the partitions") if tps else {}
+
+    async def set_committed(self, offsets: Mapping[Partition, int]) -> None:
+        """Commit, for each partition, the offset of the next record to read.
+
+        Raises:
+            FatalError: the group has members.
+        """
+        topics = [
+            (topic, [(p.number, offsets[p], "") for p in group])
+            for topic, group in _by_topic(offsets)
+        ]
+        request = OffsetCommitRequest(self._name, _NO_GENERATION, "", _UNSET, topics)
+
+        async def ask() -> None:
+            for _, partitions in (await self._ask_coordinator(request)).topics:
+                for _, code in partitions:
+                    self._refuse(code)
+
+        if topics:
+            await ask_again(self._settings, ask, "a change of the group's offsets")
+
+    async def delete_committed(self, partitions: Iterable[Partition]) -> None:
+        """Forget what was committed for each partition; nothing is an answer too.
+
+        Raises:
+            FatalError: the group has members.
+        """
+        topics = [(topic, [p.number for p in group]) for topic, group in _by_topic(partitions)]
+        request = _OffsetDelete(self._name, topics)
+
+        async def ask() -> None:
+            answer = await self._ask_coordinator(request)
+            if for_code(answer.error_code) is GroupIdNotFound:
+                return
+            self._refuse(answer.error_code)
+            for _, codes in answer.topics:
+                for _, code in codes:
+                    self._refuse(code)
+
+        if topics:
+            await ask_again(self._settings, ask, "a change of the group's offsets")
+
+    async def _ask_coordinator(self, request: Any) -> Any:
+        node = await self._admin.find_coordinator(self._name)
+        return await self._admin._send_request(request, node)  # noqa: SLF001  no public way
+
+    def _refuse(self, code: int) -> None:
+        error: type[BrokerResponseError] = for_code(code)
+        if code == _SUBSCRIBED or error in {UnknownMemberIdError, NonEmptyGroup}:
+            raise FatalError(f"{self._name}: the group has members: stop them first")
+        if code:
+            raise error(self._name)
+
+
+async def ask_again(settings: Settings, ask: Callable[[], Awaitable[_T]], what: str) -> _T:
+    """What `ask` answers, asked again for `kafka.startup_timeout` as long as it fails.
+
+    Raises:
+        AccessDeniedError: the broker does not let this user know.
+        BrokerUnavailableError: it failed to the end.
+    """
+    deadline = asyncio.get_running_loop().time() + settings.kafka.startup_timeout / 1000
+    while True:
+        try:
+            return await ask()
+        except KafkaError as error:
+            meaning = explain(error, settings)
+            if isinstance(meaning, AccessDeniedError):
+                raise meaning from error
+            if asyncio.get_running_loop().time() + _RETRY_S > deadline:
+                raise BrokerUnavailableError(f"no answer about {what}: {error!r}") from error
+        await asyncio.sleep(_RETRY_S)
+
+
+@asynccontextmanager
+async def group_of(settings: Settings) -> AsyncIterator[Group]:
+    """Connect without joining the group.
+
+    Raises:
+        StreamEwmaError: no broker answers, or it refuses.
+    """
+    admin = AIOKafkaAdminClient(**client_options(settings))
+    consumer = RawConsumer(
+        **client_options(settings),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level=settings.input.isolation_level,
+    )
+    try:
+        try:
+            await admin.start()
+            await consumer.start()
+        except (KafkaError, OSError) as error:
+            raise explain(error, settings) from error
+        yield Group(settings, admin, consumer)
+    finally:
+        await consumer.stop()
+        await admin.close()
+
+
+def _by_topic(partitions: Iterable[Partition]) -> list[tuple[str, list[Partition]]]:
+    return [
+        (topic, list(group)) for topic, group in groupby(sorted(partitions), key=lambda p: p.topic)
+    ]

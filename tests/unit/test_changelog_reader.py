@@ -1,0 +1,86 @@
+"""Where a changelog ends, when the broker has nothing up to there: aiokafka played by a stub."""
+
+from collections.abc import Callable
+
+import pytest
+from aiokafka import TopicPartition
+
+from stream_ewma.errors import BrokerUnavailableError
+from stream_ewma.kafka import changelog
+from stream_ewma.kafka.changelog import ChangelogReader
+from stream_ewma.settings import load_settings
+
+SETTINGS = load_settings(
+    overrides={
+        "input.topics": ["readings"],
+        "smoothing.alpha": 0.5,
+        "kafka.startup_timeout": "50ms",
+    },
+    env={},
+)
+END = 100
+
+
+class EmptyPartition:
+    """A consumer whose fetches from offset 0 are answered with no records."""
+
+    def __init__(self, stable_end: int, answered: Callable[[int], int]) -> None:
+        self._stable_end = stable_end
+        self._answered = answered
+        self.polls = 0
+
+    def assign(self, _tps: object) -> None:
+        pass
+
+    seek = pause = resume = lambda *_arguments: None
+
+    async def beginning_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(tps, 0)
+
+    async def end_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(tps, END)
+
+    async def position(self, _tp: TopicPartition) -> int:
+        return 0
+
+    async def getmany(self, *_tps: TopicPartition, timeout_ms: int) -> dict[object, list[object]]:
+        del timeout_ms
+        self.polls += 1
+        return {}
+
+    def last_poll_timestamp(self, _tp: TopicPartition) -> int | None:
+        return self._answered(self.polls)
+
+    def last_stable_offset(self, _tp: TopicPartition) -> int:
+        return self._stable_end
+
+
+async def read(monkeypatch: pytest.MonkeyPatch, consumer: EmptyPartition) -> int:
+    async def take(runs: object) -> None:
+        raise AssertionError(runs)
+
+    monkeypatch.setattr(changelog, "RawConsumer", lambda **_options: consumer)
+    return await ChangelogReader(SETTINGS).read("changelog", 0, take)
+
+
+async def test_an_answer_without_records_up_to_the_end_is_the_end(monkeypatch: pytest.MonkeyPatch):
+    consumer = EmptyPartition(END, lambda polls: None if polls < 3 else 1000 + polls)
+
+    assert await read(monkeypatch, consumer) == END
+    assert consumer.polls == 4  # the first answer may have come during the poll before it
+
+
+async def test_an_answer_of_a_leader_that_knows_less_is_not_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    consumer = EmptyPartition(END - 1, lambda polls: 1000 + polls)
+
+    with pytest.raises(BrokerUnavailableError, match="nothing arrives from changelog-0"):
+        await read(monkeypatch, consumer)
+
+
+async def test_no_answer_since_the_last_records_is_not_the_end(monkeypatch: pytest.MonkeyPatch):
+    consumer = EmptyPartition(END, lambda _polls: 1000)
+
+    with pytest.raises(BrokerUnavailableError, match="nothing arrives from changelog-0"):
+        await read(monkeypatch, consumer)

@@ -1,0 +1,115 @@
+"""Taking a partition over from a warm copy."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from stream_ewma.engine.step import Restored
+from stream_ewma.kafka.changelog import PositionLostError
+from stream_ewma.kafka.consumer import Partition
+from stream_ewma.service.counters import Counters
+from stream_ewma.service.opening import Opening, Parts
+from stream_ewma.service.standby import Copy
+from tests.support.given import load
+
+PARTITION = Partition("readings", 0)
+
+
+class Calls(list):
+    """What happened, in order."""
+
+
+class Producer:
+    calls: Calls
+
+    def __init__(self, *_arguments: object) -> None: ...
+
+    async def start(self) -> None:
+        self.calls.append("fenced")
+
+    async def stop(self) -> bool:
+        self.calls.append("producer stopped")
+        return True
+
+
+class Reader:
+    """A changelog that ends at offset 7, with a run before each offset."""
+
+    calls: Calls
+
+    def __init__(self, *_arguments: object) -> None: ...
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def read(self, _topic, _partition, take, *, position=None):
+        self.calls.append(f"read from {position}")
+        if position is not None and position > 7:
+            raise PositionLostError(frozenset())
+        await take(list(range(position or 0, 7)))
+        return 7
+
+
+class Task:
+    def __init__(self, *_arguments: object, **_more: object) -> None:
+        self.position = 0
+        self.runs: list[int] = []
+
+    def restore(self, runs: list[int]) -> int:
+        self.runs += runs
+        return len(runs)
+
+    def restored(self) -> Restored:
+        return Restored(None, len(self.runs), 0, 0)
+
+
+class Consumer:
+    async def committed(self, partitions):
+        return dict.fromkeys(partitions)
+
+    async def bounds(self, partitions):
+        return dict.fromkeys(partitions, (0, 0))
+
+
+class Standbys:
+    """Has one copy, up to an offset."""
+
+    def __init__(self, calls: Calls, position: int | None) -> None:
+        self._calls = calls
+        self._position = position
+
+    async def take(self, partition: Partition) -> Copy | None:
+        self._calls.append("copy taken")
+        if self._position is None:
+            return None
+        task = Task()
+        task.restore(list(range(self._position)))
+        return Copy(task, 0.0, position=self._position)
+
+
+@pytest.mark.parametrize(
+    ("copied", "calls"),
+    [
+        (None, ["fenced", "copy taken", "read from None"]),
+        (5, ["fenced", "copy taken", "read from 5"]),
+        (7, ["fenced", "copy taken", "read from 7"]),
+        (9, ["fenced", "copy taken", "read from 9", "read from None"]),
+    ],
+)
+async def test_only_after_the_fence_what_the_copy_lacks_is_read(copied, calls):
+    log = Calls()
+    made = {
+        name: type(name, (base,), {"calls": log})
+        for name, base in {"producer": Producer, "reader": Reader, "task": Task}.items()
+    }
+    with ThreadPoolExecutor(1) as threads:
+        opening = Opening(
+            load(), object(), Parts(**made), Consumer(), {}, threads, (1, 2), Counters()
+        )
+        opening.standbys = Standbys(log, copied)
+
+        opened = await opening.open(PARTITION)
+
+    assert log == calls
+    assert opened.task.runs == list(range(7))
