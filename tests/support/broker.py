@@ -68,7 +68,8 @@ class RealBroker:
         proxied_bootstrap: where a proxy may listen; clients that start there stay behind it.
         behind_proxy: where that proxy must connect to.
         certificates: the files a TLS client needs (None unless `secure`).
-        folder: everything of this broker; `data` below it holds the logs of the topics.
+        folder: everything of this broker.
+        data: the folder with one folder a partition.
     """
 
     def __init__(
@@ -115,14 +116,10 @@ class RealBroker:
             wanted |= secure_properties(self.certificates)
         wanted |= listener_properties(listeners) | self._quorum.properties(node)
         wanted |= settings or {}
+        self.data = Path(wanted["log.dirs"])
         self._properties.write_text("".join(f"{name}={text}\n" for name, text in wanted.items()))
         atexit.register(self.close)
         self._format(scram=secure)
-
-    @property
-    def data(self) -> Path:
-        """The folder with one folder a partition."""
-        return self.folder / "data"
 
     @property
     def running(self) -> bool:
