@@ -53,6 +53,11 @@ class Commits:
         self._timer: asyncio.TimerHandle | None = None
         self._cutting = asyncio.Lock()
 
+    @property
+    def is_cutting(self) -> bool:
+        """Whether what has changed is being taken right now: the position must not move."""
+        return self._cutting.locked()
+
     def add(self, records: int) -> None:
         """So many records were processed since the last call."""
         self._records += records

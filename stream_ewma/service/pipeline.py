@@ -139,6 +139,8 @@ class Pipeline:
     @property
     def at_rest(self) -> bool:
         """Whether all that was fed is processed."""
+        if self._commits is not None and self._commits.is_cutting:
+            return False
         return self._active and not self.parked and not self._waiting and self._idle.is_set()
 
     def pass_over(self, position: int) -> None:

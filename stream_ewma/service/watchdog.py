@@ -101,8 +101,8 @@ class Watchdog:
 
     def _look(self, watched: _Watched) -> None:
         pipeline = watched.pipeline
-        position = pipeline.position
-        if position == (watched.committed or position) and watched.end <= position:
+        position, committed = pipeline.position, watched.committed
+        if committed in (None, position) and watched.end <= position:
             watched.idle_rounds = 0
             return
         watched.idle_rounds += 1

@@ -63,6 +63,7 @@ class Worker:
         self._stopping = asyncio.Event()
         self._room = asyncio.Event()
         self._commit: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
         self._rejections_logged: dict[Reason, float] = {}
         self.counters = Counters()
@@ -101,7 +102,7 @@ class Worker:
         try:
             await self._consumer.start()
             self._spawn(self._poll_loop(), "poll loop")
-            self._spawn(self._watchdog.run(), "watchdog")
+            self._watching = self._spawn(self._watchdog.run(), "watchdog")
             self._following = self._spawn(self._standbys.run(), "standbys")
             if not self._settings.state.durable:
                 self._spawn(self._commit_loop(), "commit loop")
@@ -277,6 +278,8 @@ class Worker:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.delivery.shutdown_timeout / 1000
         self._stopping.set()
+        if self._watching is not None:  # a client that stops is not one that has died
+            self._watching.cancel()
 
         async def within(work: Coroutine[Any, Any, Any]) -> bool:
             task = asyncio.ensure_future(work)

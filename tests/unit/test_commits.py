@@ -169,6 +169,26 @@ def test_the_pace_leaves_a_stated_share_of_a_core() -> None:
     assert pace.reserve(moments[-1] + 50) == moments[-1] + 50
 
 
+async def test_who_would_move_the_position_is_told_of_a_cut_at_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subject = Subject(monkeypatch)
+    may_cut = asyncio.Event()
+
+    async def later(_threads: object, call: Callable[[], Cut]) -> Cut:
+        await may_cut.wait()
+        return call()
+
+    subject.clock.run_in_executor = later  # type: ignore[method-assign]
+    subject.task.position = 5
+    cut = asyncio.create_task(subject.commits.cut())
+    await asyncio.sleep(0)
+    assert subject.commits.is_cutting
+    may_cut.set()
+    await cut
+    assert not subject.commits.is_cutting
+
+
 async def test_two_cuts_at_once_are_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     subject = Subject(monkeypatch)
     subject.task.position = 5

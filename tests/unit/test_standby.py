@@ -27,6 +27,7 @@ class Log:
         self.errors: list[Exception] = []
         self.begun: list[dict[Partition, int | None]] = []
         self.connected = 0
+        self.connections = 0
         self.polls = 0
 
 
@@ -40,6 +41,7 @@ class Follower:
 
     async def start(self) -> None:
         self.log.connected += 1
+        self.log.connections += 1
 
     async def stop(self) -> None:
         self.log.connected -= 1
@@ -152,8 +154,9 @@ async def test_a_copy_is_read_to_the_end_and_goes_on():
 async def test_without_copies_there_is_no_connection():
     async with running() as bench:
         bench.assign()
-        await asyncio.sleep(0)
-        assert bench.log.begun == []
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert bench.log.connections == 0
         bench.assign(FIRST)
         await bench.warm(FIRST)
         assert bench.log.connected == 1
@@ -290,3 +293,15 @@ async def test_a_copy_that_was_behind_for_hours_begins_anew(monkeypatch):
         await until(lambda: len(bench.tasks[FIRST]) == 2)
 
         await until(lambda: bench.tasks[FIRST][1].rows == list(range(20)))
+
+
+async def test_a_copy_that_is_always_up_to_date_never_begins_anew(monkeypatch):
+    async with running() as bench:
+        bench.assign(FIRST)
+        await bench.warm(FIRST)
+        now = time.time()
+        for part in (0.7, 1.4, 2.1):
+            monkeypatch.setattr(standby.time, "time", lambda at=now + part * 6 * 3600: at)
+            await bench.polled(3)
+
+        assert len(bench.tasks[FIRST]) == 1

@@ -22,11 +22,12 @@ FIRST, SECOND = Partition("readings", 0), Partition("readings", 1)
 class Group:
     """Stands in for the consumer: everything is assigned when a test says so, nothing arrives."""
 
+    has_died = False
+
     def __init__(self, *_arguments: object) -> None:
         self.begun: list[Partition] = []
         self.commits: list[dict[Partition, int]] = []
         self.refusal: Exception | None = None
-        self.has_died = False
         self.standby_partitions: frozenset[Partition] = frozenset()
         self.may_commit = asyncio.Event()
         self.may_commit.set()
