@@ -38,6 +38,7 @@ class Plan:
         faults: names; empty: all that the brokers allow.
         brokers: 1 or 3.
         pause_s: between two faults, at most.
+        without: a guard that the members do without: the run must fail.
     """
 
     seed: int
@@ -51,6 +52,7 @@ class Plan:
     brokers: int = 1
     pause_s: float = 5.0
     faults: tuple[str, ...] = ()
+    without: str = ""
 
     def _wants(self, fault: Fault) -> bool:
         if self.faults:
@@ -118,6 +120,7 @@ def run(plan: Plan, folder: Path) -> Report:
             keys=plan.keys,
             rate=plan.rate,
             copies=brokers.copies,
+            without=plan.without,
         )
         began = monotonic()
         with chaos, Sampler(chaos, report, began).running():

@@ -39,6 +39,7 @@ class Member:
         name: str,
         settings: Mapping[str, Any],
         failpoints: Sequence[Failpoint] = (),
+        without: str = "",
     ) -> None:
         self.name = name
         self.log_file = folder / f"{name}.log"
@@ -51,6 +52,8 @@ class Member:
         command += ["--events", str(self.events_file)]
         for point in failpoints:
             command += ["--failpoint", str(point)]
+        if without:
+            command += ["--without", without]
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 command,
@@ -151,10 +154,12 @@ class Fleet:
     Attributes:
         folder: for their settings and logs.
         settings: what they all get.
+        without: the guard that they do without, if any.
     """
 
     folder: Path
     settings: Mapping[str, Any]
+    without: str = ""
     members: list[Member] = field(default_factory=list)
 
     @property
@@ -167,7 +172,8 @@ class Fleet:
         settings = {**self.settings}
         for name, values in sections.items():
             settings[name] = {**settings.get(name, {}), **values}
-        member = Member(self.folder, f"member-{len(self.members)}", settings, failpoints)
+        name = f"member-{len(self.members)}"
+        member = Member(self.folder, name, settings, failpoints, self.without)
         self.members.append(member)
         return member
 

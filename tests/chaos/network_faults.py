@@ -6,6 +6,7 @@ from functools import partial
 from tests.support.waiting import wait_until
 
 from . import links, refusals
+from .failpoints import Action, Failpoint, Site
 from .feeder import monotonic
 from .links import Deed
 from .process_faults import PAST_SESSION_S
@@ -123,6 +124,26 @@ def refuse(scene: Scene, api_key: int, code: int) -> Outcome:
     return Outcome(hit=True, detail=f"error {code} for request {api_key} after {skip}")
 
 
+def late_outputs(scene: Scene) -> Outcome:
+    """Outputs arrive late; a member is killed when it has committed what they belong to."""
+    output = scene.chaos.topics.output.encode()
+    with ExitStack() as stack:
+        for proxy in scene.brokers.proxies:
+            rule = proxy.add(
+                links.PRODUCE,
+                Deed.DELAY_REQUEST,
+                seconds=2.0,
+                times=1_000,
+                where=lambda frame: output in frame,
+            )
+            stack.callback(proxy.remove, rule)
+        member = scene.launch(Failpoint(Site.K7, Action.KILL, 4))
+        hit = scene.wait_hit(member)
+    scene.fill()
+    scene.wait_outputs(scene.mark())
+    return Outcome(hit, f"{member.name} {member.events}")
+
+
 def pause(seconds: float) -> None:
     """Let a fault last."""
     end = monotonic() + seconds
@@ -175,6 +196,7 @@ FAULTS = [
     Fault("half-open transactions", partial(half_open, api_key=links.END_TXN)),
     Fault("half-open produce", partial(half_open, api_key=links.PRODUCE)),
     Fault("slow network", slow),
+    Fault("late outputs", late_outputs),
     *(
         Fault(f"{deed} {name}", partial(request, api_key=api_key, deed=deed, seconds=seconds))
         for name, api_key in _OF_TRANSACTIONS.items()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from .campaign import ALL_FAULTS, Plan, run
 from .configurations import CONFIGURATIONS
+from .guards import GUARDS
 
 
 def main() -> int:
@@ -34,6 +35,7 @@ def main() -> int:
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=1)
     parser.add_argument("--pause-s", type=float, default=5.0)
     parser.add_argument("--fault", action="append", default=[], metavar="NAME")
+    parser.add_argument("--without", choices=GUARDS, default="", help="a guard to do without")
     parser.add_argument("--list", action="store_true", help="name the faults")
     parser.add_argument("--report", type=Path, help="a file for the report, as JSON")
     parser.add_argument("--folder", type=Path, help="where logs and settings go")
@@ -45,6 +47,9 @@ def main() -> int:
     folder = folder or Path(tempfile.mkdtemp(prefix="stream-ewma-chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
     faults = tuple(given.pop("fault"))
+    if given["without"]:
+        guard = GUARDS[given["without"]]
+        faults, given["guarantee"] = faults or guard.faults, guard.guarantee
     plan = Plan(**given, faults=faults)
     sys.stderr.write(f"{plan}\nlogs: {folder}\n")
     report = run(plan, folder)

@@ -39,6 +39,7 @@ class Chaos:
         over: sections of the settings laid over the others.
         copies: of each topic, on as many brokers.
         topic_config: of all topics.
+        without: the guard that the members do without, if any.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Chaos:
         over: Mapping[str, Mapping[str, Any]] | None = None,
         copies: int = 1,
         topic_config: Mapping[str, str] | None = None,
+        without: str = "",
     ) -> None:
         self.cluster = cluster
         self.guarantee = guarantee
@@ -70,7 +72,7 @@ class Chaos:
             guarantee=guarantee,
             over=over,
         )
-        self.fleet = Fleet(folder, self.settings)
+        self.fleet = Fleet(folder, self.settings, without)
         stream = Stream(seed, partitions=partitions, keys=keys)
         self.feeder = Feeder(cluster, self.topics.input, stream, seed=seed, rate=rate)
         self.judge = Judge(cluster, self.topics, configuration, guarantee)

@@ -16,6 +16,7 @@ from .brokers import Brokers
 from .campaign import Plan
 from .configurations import PLAIN, SORTED
 from .conftest import MakeScene
+from .guards import GUARDS
 from .network_faults import pause
 from .settings import Guarantee
 from .stream import EPOCH_MS
@@ -44,6 +45,14 @@ def test_every_fault_of_three_brokers(seed: int, tmp_path: Path) -> None:
 def test_a_refused_request(tmp_path: Path) -> None:
     names = tuple(fault.name for fault in network_faults.REFUSALS)
     check(Plan(1, 0.0, pause_s=0.5, faults=names), tmp_path)
+
+
+@pytest.mark.parametrize("name", GUARDS)
+def test_what_goes_wrong_without_a_guard_is_noticed(name: str, tmp_path: Path) -> None:
+    guard = GUARDS[name]
+    plan = Plan(1, 1.5, "sorted", guard.guarantee, pause_s=1.0, faults=guard.faults, without=name)
+    report = campaign.run(plan, tmp_path)
+    assert report.verdict == "FAIL", report.document()
 
 
 def check(plan: Plan, folder: Path) -> None:

@@ -11,11 +11,13 @@ import time
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from stream_ewma.cli import main as command_line
 from stream_ewma.cli import run as run_command
 from stream_ewma.kafka.changelog import ChangelogReader, Take
-from stream_ewma.kafka.consumer import GroupConsumer, Partition
+from stream_ewma.kafka.consumer import GroupConsumer
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.transactions import TransactionalProducer
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.service.app import run_service
@@ -24,6 +26,7 @@ from stream_ewma.settings import load_settings
 
 from . import wire
 from .failpoints import Failpoint, Failpoints, Site
+from .guards import GUARDS
 
 HOUR_S = 3600.0
 
@@ -70,12 +73,12 @@ def reader_class(failpoints: Failpoints) -> type[ChangelogReader]:
     """The reader of changelogs, with `K9`."""
 
     class Reader(ChangelogReader):
-        async def read(self, topic: str, partition: int, take: Take) -> int:
+        async def read(self, topic: str, partition: int, take: Take, **options: Any) -> int:
             async def taken(runs: list[BatchRun]) -> None:
                 await take(runs)
                 await asyncio.sleep(failpoints.hit(Site.K9, f"{topic}-{partition}"))
 
-            return await super().read(topic, partition, taken)
+            return await super().read(topic, partition, taken, **options)
 
     return Reader
 
@@ -98,7 +101,10 @@ def main() -> int:
     parser.add_argument("config", type=Path)
     parser.add_argument("--events", type=Path, required=True)
     parser.add_argument("--failpoint", action="append", default=[], type=Failpoint.parse)
+    parser.add_argument("--without", choices=GUARDS)
     given = parser.parse_args()
+    if given.without:
+        GUARDS[given.without].remove()
 
     settings = load_settings(given.config, env={})
     failpoints = Failpoints(given.failpoint, given.events)
