@@ -6,13 +6,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.support.cluster import Cluster, send
+from confluent_kafka import KafkaError, Producer
+
+from tests.support.cluster import Cluster, Message
 from tests.support.waiting import wait_until
 
 from .stream import Stream
 
 # Longer than any fault keeps the brokers away.
 PATIENCE_S = 600.0
+FLUSH_S = 1.0
 
 
 class Feeder:
@@ -75,18 +78,45 @@ class Feeder:
         producer = self._cluster.producer(
             linger_ms=5,
             delivery_timeout_ms=int(PATIENCE_S * 1000),
-            transaction_timeout_ms=int(PATIENCE_S * 1000),
         )
         try:
             while not self._ended.is_set():
                 size = self._random.choice((1, 7, 100, 400, 1500))
                 with self._writing:
-                    send(producer, self._topic, self._stream.take(size), timeout_s=PATIENCE_S)
+                    self._send(producer, self._stream.take(size))
                 self.sent_count += size
                 pause = size / self._rate * self._random.uniform(0.5, 1.5)
                 self._ended.wait(pause)
         except Exception as error:  # noqa: BLE001 (told by `check`)
             self._error = error
+
+    def _send(self, producer: Producer, records: list[Message]) -> None:
+        """Write records in order and wait for them, but not beyond the end of the run."""
+        refused: list[str] = []
+
+        def report(error: KafkaError | None, _message: object) -> None:
+            if error is not None:
+                refused.append(str(error))
+
+        for each in records:
+            producer.produce(
+                self._topic,
+                key=each.key,
+                value=each.value,
+                partition=each.partition,
+                timestamp=each.timestamp,
+                headers=list(each.headers),
+                on_delivery=report,
+            )
+            producer.poll(0)
+        patience = time.monotonic() + PATIENCE_S
+        while producer.flush(FLUSH_S):
+            if self._ended.is_set():
+                producer.purge()
+            if time.monotonic() > patience:
+                raise TimeoutError(f"{self._topic} takes no records")
+        if refused and not self._ended.is_set():
+            raise RuntimeError(f"{len(refused)} records refused: {refused[0]}")
 
 
 def monotonic() -> float:

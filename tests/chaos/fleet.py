@@ -20,6 +20,7 @@ from .failpoints import Failpoint
 ROOT = Path(__file__).parents[2]
 START_S = 240.0
 STOP_S = 60.0
+LOG_TAIL = 3_000
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 SIGNS_OF_TROUBLE = ("Traceback", "never retrieved", "never awaited", "was destroyed but")
 
@@ -71,6 +72,11 @@ class Member:
         return self.log_file.read_text(errors="replace")
 
     @property
+    def end_of_log(self) -> str:
+        """The last of it, for a failure message."""
+        return f"--- {self.name}\n{self.log[-LOG_TAIL:]}"
+
+    @property
     def events(self) -> list[dict[str, Any]]:
         """The failpoints it has hit."""
         if not self.events_file.exists():
@@ -106,10 +112,10 @@ class Member:
 
         def ready() -> bool:
             if not self.alive:
-                raise RuntimeError(f"{self.name} ended with {self.process.returncode}:\n{self.log}")
+                raise RuntimeError(f"ended with {self.process.returncode}:\n{self.end_of_log}")
             return READY in self.log
 
-        wait_until(ready, timeout_s=START_S, what=lambda: f"{self.name} not ready:\n{self.log}")
+        wait_until(ready, timeout_s=START_S, what=lambda: f"not ready:\n{self.end_of_log}")
         return self
 
     def wait_exit(self, timeout_s: float = STOP_S) -> int:
@@ -117,7 +123,7 @@ class Member:
         try:
             return self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            raise TimeoutError(f"{self.name} still runs after {timeout_s} s:\n{self.log}") from None
+            raise TimeoutError(f"it still runs after {timeout_s} s:\n{self.end_of_log}") from None
 
     def kill(self) -> None:
         """End it at once (SIGKILL) and wait until it is gone."""
@@ -191,4 +197,4 @@ class Fleet:
 
     def logs(self) -> str:
         """What all have written, for a failure message."""
-        return "\n".join(f"--- {each.name}\n{each.log[-4000:]}" for each in self.members)
+        return "\n".join(each.end_of_log for each in self.members)

@@ -19,12 +19,11 @@ def cut(scene: Scene) -> Outcome:
     """All connections break at once, or those of one member."""
     victim, _ = scene.owner()
     client = scene.draw.choice(("", victim.name))
-    mark = scene.mark()
     count = sum(proxy.cut(client) for proxy in scene.brokers.proxies)
-    recovered = scene.wait_outputs(mark)
-    return Outcome(
-        count > 0, f"{count} connections of {client or 'all'}", {"cut": recovered - monotonic()}
-    )
+    mark = scene.mark()
+    cut_at = monotonic()
+    detail = f"{count} connections of {client or 'all'}"
+    return Outcome(count > 0, detail, _since(scene, mark, cut_at, "cut"))
 
 
 def away(scene: Scene, seconds: float) -> Outcome:

@@ -87,7 +87,7 @@ def _after(scene: Scene, member: Member, action: Action) -> dict[str, float]:
         return {"frozen": taken_over}
     scene.wait_outputs(mark)
     if action is Action.TERM and member.wait_exit() != 0:
-        raise RuntimeError(f"SIGTERM ended with {member.process.returncode}:\n{member.log}")
+        raise RuntimeError(f"SIGTERM ended with {member.process.returncode}:\n{member.end_of_log}")
     return {}
 
 
