@@ -5,9 +5,8 @@ from functools import partial
 from tests.support.broker import RealBroker
 
 from .feeder import monotonic
-from .network_faults import pause
 from .process_faults import PAST_SESSION_S
-from .scene import BUDGET_S, Fault, Outcome, Scene
+from .scene import BUDGET_S, Fault, Outcome, Scene, pause
 
 
 def restart(scene: Scene, *, kill: bool, down_s: float) -> Outcome:

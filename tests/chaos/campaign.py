@@ -13,9 +13,8 @@ from . import broker_faults, network_faults, process_faults
 from .brokers import Brokers
 from .configurations import CONFIGURATIONS
 from .feeder import monotonic
-from .network_faults import pause
 from .report import Report, Sample, Struck
-from .scene import Fault, Scene
+from .scene import Fault, Scene, pause
 from .service import Chaos
 from .settings import Guarantee
 from .verdict import verdict

@@ -156,11 +156,14 @@ class Judge:
 
         Raises:
             TimeoutError: something is missing.
+            RuntimeError: something else has come.
         """
         end = self._cluster.end_offsets(self._topics.input)
 
         def drained() -> bool:
             self.check()
+            if self.differences:
+                raise RuntimeError(f"it goes wrong: {self.differences[0]}")
             read = all(each.next_offset >= end[each.partition] for each in self.oracles)
             return read and not any(sequence.pending for sequence in self.sequences)
 

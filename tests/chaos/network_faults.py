@@ -10,7 +10,7 @@ from .failpoints import Action, Failpoint, Site
 from .feeder import monotonic
 from .links import Deed
 from .process_faults import PAST_SESSION_S
-from .scene import Fault, Outcome, Scene
+from .scene import Fault, Outcome, Scene, pause
 
 HIT_S = 30.0
 
@@ -141,12 +141,6 @@ def late_outputs(scene: Scene) -> Outcome:
     scene.fill()
     scene.wait_outputs(scene.mark())
     return Outcome(hit, f"{member.name} {member.events}")
-
-
-def pause(seconds: float) -> None:
-    """Let a fault last."""
-    end = monotonic() + seconds
-    wait_until(lambda: monotonic() > end, timeout_s=seconds + 5.0)
 
 
 def _since(scene: Scene, mark: dict[int, int], healed: float, name: str) -> dict[str, float]:

@@ -125,3 +125,9 @@ class Scene:
     def launch(self, *points: Failpoint) -> Member:
         """Start a member without waiting for it."""
         return self.chaos.fleet.launch(*points)
+
+
+def pause(seconds: float) -> None:
+    """Let a fault last."""
+    end = monotonic() + seconds
+    wait_until(lambda: monotonic() > end, timeout_s=seconds + 5.0)

@@ -17,7 +17,7 @@ from .campaign import Plan
 from .configurations import PLAIN, SORTED
 from .conftest import MakeScene
 from .guards import GUARDS
-from .network_faults import pause
+from .scene import pause
 from .settings import Guarantee
 from .stream import EPOCH_MS
 from .verdict import verdict
