@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,6 +34,30 @@ STOP_TIMEOUT_S = 60
 LOG_TAIL_BYTES = 6000
 
 
+@dataclass(frozen=True)
+class Quorum:
+    """Nodes that make up one cluster, each broker and controller.
+
+    Attributes:
+        cluster_id: what they are formatted with.
+        ports: of the controllers; the first node has number 1.
+    """
+
+    cluster_id: str
+    ports: tuple[int, ...]
+
+    @classmethod
+    def new(cls, nodes: int) -> "Quorum":
+        """One of so many nodes on free ports."""
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        return cls(cluster_id, tuple(free_ports(nodes)))
+
+    def properties(self, node: int) -> dict[str, str]:
+        """What the settings of one node say of all."""
+        voters = (f"{n}@127.0.0.1:{port}" for n, port in enumerate(self.ports, 1))
+        return {"node.id": str(node), "controller.quorum.voters": ",".join(voters)}
+
+
 class RealBroker:
     """One broker process with its own temporary folder, ports kept across restarts.
 
@@ -43,11 +68,18 @@ class RealBroker:
         proxied_bootstrap: where a proxy may listen; clients that start there stay behind it.
         behind_proxy: where that proxy must connect to.
         certificates: the files a TLS client needs (None unless `secure`).
-        folder: everything of this broker; `data` below it holds the logs of the topics.
+        folder: everything of this broker.
+        data: the folder with one folder a partition.
     """
 
     def __init__(
-        self, *, secure: bool = False, heap: str = "512m", settings: Mapping[str, str] | None = None
+        self,
+        *,
+        secure: bool = False,
+        heap: str = "512m",
+        settings: Mapping[str, str] | None = None,
+        quorum: Quorum | None = None,
+        node: int = 1,
     ) -> None:
         """Choose ports and a folder; nothing runs before `start`.
 
@@ -55,13 +87,17 @@ class RealBroker:
             secure: also listen with TLS and SCRAM-SHA-256/512.
             heap: the JVM's `-Xmx`.
             settings: server properties added to or replacing the defaults.
+            quorum: the cluster that it is a node of; by default of one of its own.
+            node: its number there.
         """
+        self._quorum = quorum or Quorum.new(1)
         self._runtime: Runtime = find_runtime()
         self._heap = heap
         self._process: subprocess.Popen[bytes] | None = None
         self.folder = Path(tempfile.mkdtemp(prefix="stream-ewma-kafka-"))
         self.log_file = self.folder / "broker.log"
-        plain, controller, tls, behind, proxy = free_ports(5)
+        plain, tls, behind, proxy = free_ports(4)
+        controller = self._quorum.ports[node - 1]
         self.bootstrap = f"127.0.0.1:{plain}"
         self.secure_bootstrap = f"localhost:{tls}" if secure else ""
         self.wrong_name_bootstrap = f"127.0.0.1:{tls}" if secure else ""
@@ -78,15 +114,12 @@ class RealBroker:
         if self.certificates is not None:
             listeners["TLS"] = (tls, self.secure_bootstrap)
             wanted |= secure_properties(self.certificates)
-        wanted |= listener_properties(listeners) | dict(settings or {})
+        wanted |= listener_properties(listeners) | self._quorum.properties(node)
+        wanted |= settings or {}
+        self.data = Path(wanted["log.dirs"])
         self._properties.write_text("".join(f"{name}={text}\n" for name, text in wanted.items()))
         atexit.register(self.close)
         self._format(scram=secure)
-
-    @property
-    def data(self) -> Path:
-        """The folder with one folder a partition."""
-        return self.folder / "data"
 
     @property
     def running(self) -> bool:
@@ -95,6 +128,11 @@ class RealBroker:
 
     def start(self) -> Self:
         """Start the process and wait until it answers."""
+        self.launch()
+        return self.wait_ready()
+
+    def launch(self) -> None:
+        """Start the process."""
         command = self._runtime.command(
             "kafka.Kafka", str(self._properties), heap=self._heap, workspace=self.folder
         )
@@ -108,6 +146,9 @@ class RealBroker:
                 cwd=self.folder,
                 start_new_session=True,
             )
+
+    def wait_ready(self) -> Self:
+        """Wait until it answers."""
         wait_until(self._answers, timeout_s=START_TIMEOUT_S, what=self.log_tail)
         return self
 
@@ -185,10 +226,9 @@ class RealBroker:
                 f"{mechanism}=[name={USERNAME},iterations=4096,password={PASSWORD}]",
             )
         ]
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         self.run_tool(
             "kafka.tools.StorageTool",
-            *("format", "-t", cluster, "-c", str(self._properties)),
+            *("format", "-t", self._quorum.cluster_id, "-c", str(self._properties)),
             *(users if scram else ()),
         )
 
@@ -263,7 +303,6 @@ def listener_properties(listeners: Mapping[str, tuple[int, str]]) -> dict[str, s
         ),
         "inter.broker.listener.name": "PLAINTEXT",
         "controller.listener.names": "CONTROLLER",
-        "controller.quorum.voters": f"1@{listeners['CONTROLLER'][1]}",
     }
 
 
@@ -271,7 +310,6 @@ def server_properties(data: Path) -> dict[str, str]:
     """Return the settings of one combined broker and controller, quick to start and rebalance."""
     return {
         "process.roles": "broker,controller",
-        "node.id": "1",
         "log.dirs": str(data),
         "auto.create.topics.enable": "false",
         "group.initial.rebalance.delay.ms": "0",

@@ -51,17 +51,20 @@ class Cluster:
         self.bootstrap = bootstrap
         self.admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
 
-    def create_topic(self, name: str = "", *, partitions: int = 1, **config: str) -> str:
+    def create_topic(
+        self, name: str = "", *, partitions: int = 1, copies: int = 1, **config: str
+    ) -> str:
         """Make a topic that keeps records of any age; return its name, by default a new one.
 
         Args:
             name: its name.
             partitions: how many.
+            copies: of each partition, on as many brokers.
             **config: topic settings, underscores for dots.
         """
         name = name or f"readings-{uuid.uuid4().hex[:12]}"
         wanted = {"retention.ms": "-1"} | {k.replace("_", "."): v for k, v in config.items()}
-        new = NewTopic(name, num_partitions=partitions, replication_factor=1, config=wanted)
+        new = NewTopic(name, partitions, copies, config=wanted)
         for made in self.admin.create_topics([new]).values():
             made.result(REQUEST_TIMEOUT_S)
         wait_until(lambda: self.partitions(name) == partitions, what=f"{name} has no leaders")

@@ -1,0 +1,190 @@
+"""What the service must publish and keep for one partition, record by record, in plain Python."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+
+import orjson
+
+from tests.support.cluster import Header, Message
+
+from .configurations import MAX_KEY_BYTES, MAX_VALUE_BYTES, Configuration
+from .rows import ROWS, Row, Value
+from .stream import CATALOGUE
+
+MAX_FUTURE_SKEW_MS = 3_600_000
+TICKS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A record that must come out.
+
+    Attributes:
+        cause: offset of the input record behind it.
+    """
+
+    cause: int
+    key: bytes | None
+    value: bytes | None
+    timestamp: int
+    headers: tuple[Header, ...]
+
+    @property
+    def content(self) -> tuple[object, ...]:
+        """All but the cause."""
+        return self.key, self.value, self.timestamp, self.headers
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that must be refused, as it came in."""
+
+    cause: int
+    key: bytes | None
+    value: bytes | None
+    timestamp: int
+    headers: tuple[Header, ...]
+    topic: str
+    partition: int
+    reason: str
+
+
+@dataclass
+class PartitionOracle:
+    """The smoothing of one partition from its first record on.
+
+    Attributes:
+        outputs: what must have come out, in order.
+        dead_letters: what must have been refused, in order.
+        rows: the state of each key ever seen, in the order of their first readings.
+        event_time: greatest event time heard; None before.
+        next_offset: offset after the last record taken in.
+    """
+
+    configuration: Configuration
+    topic: str
+    partition: int
+    outputs: list[Output] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    rows: dict[bytes, Row] = field(default_factory=dict)
+    event_time: int | None = None
+    next_offset: int = 0
+
+    def take_all(self, records: Iterable[Message]) -> None:
+        """Take in records, in the order of their offsets."""
+        for record in records:
+            self.take(record)
+
+    def take(self, record: Message) -> None:
+        """Take in the next record."""
+        self.next_offset = record.offset + 1
+        status, x, time = read(record)
+        reason = refusal(record, status, time)
+        if not reason and status == "tombstone":
+            self._reset(record)
+        elif not reason and status == "ok":
+            assert record.key is not None
+            reason = self._observe(record, record.key, x, time)
+        if reason:
+            self.dead_letters.append(
+                DeadLetter(
+                    record.offset,
+                    record.key,
+                    record.value,
+                    record.timestamp,
+                    record.headers,
+                    self.topic,
+                    self.partition,
+                    reason,
+                )
+            )
+        if status == "ok" and (not reason or reason in {"state_overflow", "late"}):
+            self._hear(record.offset, time)
+
+    def _reset(self, record: Message) -> None:
+        assert record.key is not None
+        if record.key in self.rows:
+            self.rows[record.key] = ROWS[self.configuration.name]()
+        self.outputs.append(
+            Output(record.offset, record.key, None, record.timestamp, record.headers)
+        )
+
+    def _observe(self, record: Message, key: bytes, x: float, time: int) -> str:
+        row = self.rows.setdefault(key, ROWS[self.configuration.name]())
+        reason = row.observe(x, time)
+        results = None if reason else row.results(time)
+        if results is not None:
+            value = self._value(key, time, x, results)
+            self.outputs.append(Output(record.offset, key, value, record.timestamp, record.headers))
+        return reason
+
+    def _hear(self, offset: int, time: int) -> None:
+        """Event time moves on; at each tick, keys that are silent are reported, once."""
+        allowed = self.configuration.stale_after_ms
+        if allowed is None:
+            return
+        tick_ms = allowed // TICKS
+        before = self.event_time
+        self.event_time = time if before is None else max(before, time)
+        tick = self.event_time // tick_ms
+        if before is not None and before // tick_ms == tick:
+            return
+        for key, row in sorted(self.rows.items()):  # by the bytes of the keys
+            last = row.last_time
+            if row.stale or last is None or -(-(last + allowed) // tick_ms) > tick:
+                continue
+            value = self._value(key, self.event_time, None, row.snapshot(), stale=True)
+            row.stale = True
+            self.outputs.append(Output(offset, key, value, self.event_time, ()))
+
+    def _value(
+        self,
+        key: bytes,
+        time: int,
+        x: float | None,
+        results: Sequence[Value],
+        *,
+        stale: bool = False,
+    ) -> bytes:
+        """The JSON object; `orjson` writes the fewest digits that read back to the same double."""
+        fields: dict[str, object] = {
+            "key": key.decode(errors="replace"),
+            "timestamp": time,
+            "value": x,
+        }
+        fields |= zip(self.configuration.outputs, results, strict=True)
+        if stale:
+            fields["stale"] = True
+        return orjson.dumps(fields)
+
+
+def read(record: Message) -> tuple[str, float, int]:
+    """Status, number and event time of a record: `ok`, `null`, `tombstone`, or a reason."""
+    value, own = record.value, record.timestamp
+    if value is None:
+        return "tombstone", 0.0, own
+    if len(value) > MAX_VALUE_BYTES:
+        return "too_large", 0.0, own
+    if value in CATALOGUE:
+        return CATALOGUE[value], 0.0, own
+    document: Mapping[str, object] = json.loads(value)
+    time = document.get("timestamp", own)
+    number = document["value"]
+    assert isinstance(time, int)
+    if number is None:
+        return "null", 0.0, time
+    assert isinstance(number, int | float)
+    assert isfinite(number)
+    return "ok", float(number), time
+
+
+def refusal(record: Message, status: str, time: int) -> str:
+    """Why a record is refused before its key's state is looked at; nothing if it is not."""
+    reason = "" if status in {"ok", "null", "tombstone"} else status
+    if status in {"ok", "null"} and time - record.timestamp > MAX_FUTURE_SKEW_MS:
+        reason = "future_timestamp"
+    if record.key is None:
+        return "missing_key"
+    return "too_large" if len(record.key) > MAX_KEY_BYTES else reason
