@@ -70,9 +70,7 @@ def test_the_start_applies_only_where_the_group_has_no_offset(make_job):
     outputs = job.cluster.read(job.output)
 
     assert [m.timestamp - EPOCH_MS for m in outputs] == list(range(150))
-    # State is in memory: each run begins anew.
-    runs = expected_outputs(readings(100), ALPHA) + expected_outputs(readings(50, first=100), ALPHA)
-    assert parsed(outputs) == parsed(runs)
+    assert parsed(outputs) == parsed(expected_outputs(readings(150), ALPHA))
 
 
 def test_a_stop_without_input_ends_well(make_job):
