@@ -45,7 +45,7 @@ class Member:
         self.name = name
         self.log_file = folder / f"{name}.log"
         self.events_file = folder / f"{name}.events"
-        self.frozen = False
+        self.events_file.write_bytes(b"")  # of a run before in the same folder
         config = folder / f"{name}.yaml"
         own = {**settings, "kafka": {**settings["kafka"], "client_id": name}}
         config.write_text(yaml.safe_dump(own, sort_keys=False))
@@ -79,8 +79,6 @@ class Member:
     @property
     def events(self) -> list[dict[str, Any]]:
         """The failpoints it has hit."""
-        if not self.events_file.exists():
-            return []
         return [json.loads(line) for line in self.events_file.read_text().splitlines()]
 
     @property
