@@ -29,12 +29,14 @@ class Configuration:
         smoothing: the section `smoothing` of the settings.
         outputs: names of the fields behind `value`, in order.
         stale_after_ms: silence after which a key is reported; None: never.
+        resets: the field `restart` forgets the key before the reading.
     """
 
     name: str
     smoothing: Mapping[str, Any] = field(hash=False)
     outputs: tuple[str, ...]
     stale_after_ms: int | None = None
+    resets: bool = False
 
 
 PLAIN = Configuration("plain", {"alpha": ALPHA}, ("ewma", "count"))
@@ -69,5 +71,6 @@ GUARDED = Configuration(
     },
     ("ewma", "std", "zscore", "late", "count", "ready"),
     STALE_AFTER_MS,
+    resets=True,
 )
 CONFIGURATIONS = {each.name: each for each in (PLAIN, SORTED, GUARDED)}

@@ -38,6 +38,23 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What a record says.
+
+    Attributes:
+        status: `ok`, `null`, `tombstone`, or the reason why it is refused.
+        time: event time, ms.
+        x: the number, if it is ok.
+        restart: it asks to forget the key.
+    """
+
+    status: str
+    time: int
+    x: float = 0.0
+    restart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A record that must be refused, as it came in."""
 
@@ -80,13 +97,17 @@ class PartitionOracle:
     def take(self, record: Message) -> None:
         """Take in the next record."""
         self.next_offset = record.offset + 1
-        status, x, time = read(record)
+        reading = read(record)
+        status, time = reading.status, reading.time
+        restart = self.configuration.resets and reading.restart
         reason = refusal(record, status, time)
-        if not reason and status == "tombstone":
-            self._reset(record)
-        elif not reason and status == "ok":
-            assert record.key is not None
-            reason = self._observe(record, record.key, x, time)
+        if not reason and record.key is not None:
+            if status == "tombstone" or (status == "null" and restart):
+                self._reset(record.key)
+            if status == "tombstone":
+                self._emit(record, None)
+            elif status == "ok":
+                reason = self._observe(record, record.key, reading, restart=restart)
         if reason:
             self.dead_letters.append(
                 DeadLetter(
@@ -103,21 +124,21 @@ class PartitionOracle:
         if status == "ok" and (not reason or reason in {"state_overflow", "late"}):
             self._hear(record.offset, time)
 
-    def _reset(self, record: Message) -> None:
-        assert record.key is not None
-        if record.key in self.rows:
-            self.rows[record.key] = ROWS[self.configuration.name]()
+    def _reset(self, key: bytes) -> None:
+        if key in self.rows:
+            self.rows[key] = ROWS[self.configuration.name]()
+
+    def _emit(self, record: Message, value: bytes | None) -> None:
         self.outputs.append(
-            Output(record.offset, record.key, None, record.timestamp, record.headers)
+            Output(record.offset, record.key, value, record.timestamp, record.headers)
         )
 
-    def _observe(self, record: Message, key: bytes, x: float, time: int) -> str:
+    def _observe(self, record: Message, key: bytes, reading: Reading, *, restart: bool) -> str:
         row = self.rows.setdefault(key, ROWS[self.configuration.name]())
-        reason = row.observe(x, time)
-        results = None if reason else row.results(time)
+        reason = row.observe(reading.x, reading.time, restart=restart)
+        results = None if reason else row.results(reading.time)
         if results is not None:
-            value = self._value(key, time, x, results)
-            self.outputs.append(Output(record.offset, key, value, record.timestamp, record.headers))
+            self._emit(record, self._value(key, reading.time, reading.x, results))
         return reason
 
     def _hear(self, offset: int, time: int) -> None:
@@ -160,24 +181,25 @@ class PartitionOracle:
         return orjson.dumps(fields)
 
 
-def read(record: Message) -> tuple[str, float, int]:
-    """Status, number and event time of a record: `ok`, `null`, `tombstone`, or a reason."""
+def read(record: Message) -> Reading:
+    """What a record says."""
     value, own = record.value, record.timestamp
     if value is None:
-        return "tombstone", 0.0, own
+        return Reading("tombstone", own)
     if len(value) > MAX_VALUE_BYTES:
-        return "too_large", 0.0, own
+        return Reading("too_large", own)
     if value in CATALOGUE:
-        return CATALOGUE[value], 0.0, own
+        return Reading(CATALOGUE[value], own)
     document: Mapping[str, object] = json.loads(value)
     time = document.get("timestamp", own)
     number = document["value"]
     assert isinstance(time, int)
+    restart = document.get("restart") is True
     if number is None:
-        return "null", 0.0, time
+        return Reading("null", time, restart=restart)
     assert isinstance(number, int | float)
     assert isfinite(number)
-    return "ok", float(number), time
+    return Reading("ok", time, float(number), restart=restart)
 
 
 def refusal(record: Message, status: str, time: int) -> str:

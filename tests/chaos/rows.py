@@ -36,8 +36,8 @@ class Row(ABC):
     stale = False
 
     @abstractmethod
-    def observe(self, x: float, time: int) -> str:
-        """Take a reading in; answers why not, or nothing."""
+    def observe(self, x: float, time: int, *, restart: bool) -> str:
+        """Take a reading in, after a `restart` as the first one; answers why not, or nothing."""
 
     @abstractmethod
     def results(self, time: int) -> Sequence[Value] | None:
@@ -68,7 +68,7 @@ class PlainRow(Row):
 
     mean = 0.0
 
-    def observe(self, x: float, time: int) -> str:
+    def observe(self, x: float, time: int, *, restart: bool) -> str:
         mean = x if self.count == 0 else self.mean + chosen.ALPHA * (x - self.mean)
         if not isfinite(mean):
             return OVERFLOW
@@ -99,7 +99,7 @@ class SortedRow(Row):
     def last_time(self) -> int | None:
         return self.held[-1][0] if self.held else super().last_time
 
-    def observe(self, x: float, time: int) -> str:
+    def observe(self, x: float, time: int, *, restart: bool) -> str:
         if abs(x) > LARGEST_KEPT:
             return OVERFLOW
         tried = copy.copy(self)
@@ -183,11 +183,11 @@ class GuardedRow(Row):
     zscore = nan
     late = False
 
-    def observe(self, x: float, time: int) -> str:
+    def observe(self, x: float, time: int, *, restart: bool) -> str:
         if abs(x) > LARGEST_SQUARED:
             return OVERFLOW
         tried = copy.copy(self)
-        if tried.count and time - tried.reference > chosen.RESET_AFTER_MS:
+        if restart or (tried.count and time - tried.reference > chosen.RESET_AFTER_MS):
             tried = GuardedRow()
         tried.late = bool(tried.count) and time < tried.reference
         if tried.late and tried.reference - time > chosen.LATE_CUTOFF_MS:

@@ -48,6 +48,7 @@ def settings_of(
             "topics": [topic],
             "max_value_bytes": MAX_VALUE_BYTES,
             "max_key_bytes": MAX_KEY_BYTES,
+            **({"reset": "restart"} if configuration.resets else {}),
         },
         "smoothing": dict(configuration.smoothing),
         "output": {"max_batch_bytes": 100_000},

@@ -44,6 +44,7 @@ BAD_SHARE = 0.01
 TOMBSTONE_SHARE = 0.002
 NULL_SHARE = 0.005
 LATE_SHARE = 0.05
+RESET_SHARE = 0.003
 _BAD_VALUES = list(CATALOGUE)
 
 
@@ -86,7 +87,8 @@ class Stream:
         elif kind < BAD_SHARE + TOMBSTONE_SHARE:
             value = None
         elif kind < BAD_SHARE + TOMBSTONE_SHARE + NULL_SHARE:
-            value = f'{{"value":null,"timestamp":{self._now}}}'.encode()
+            restart = draw.choice(("", ',"restart":true'))
+            value = f'{{"value":null,"timestamp":{self._now}{restart}}}'.encode()
         else:
             value = self._reading(number)
         place = self._partition(key)
@@ -113,6 +115,8 @@ class Stream:
         form = draw.random()
         if form < 0.1:
             return f'{{"value":{text}}}'.encode()
+        if form < 0.1 + RESET_SHARE:
+            return f'{{"restart":true,"value":{text},"timestamp":{time}}}'.encode()
         if form < 0.3:
             return f'{{"timestamp": {time}, "unit": "bar", "value": {text}}}'.encode()
         return f'{{"value":{text},"timestamp":{time}}}'.encode()
