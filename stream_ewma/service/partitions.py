@@ -5,20 +5,17 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from stream_ewma.engine.outgoing import Destination, Origin, OutgoingBatch
 from stream_ewma.engine.step import Step
 from stream_ewma.errors import BrokerUnavailableError, FatalError, StreamEwmaError
+from stream_ewma.kafka import topics
 from stream_ewma.kafka.committer import RefusedError
 from stream_ewma.kafka.consumer import GroupConsumer
-from stream_ewma.kafka.errors import (
-    FencedError,
-    KafkaError,
-    explain,
-    is_passing,
-)
+from stream_ewma.kafka.errors import FencedError, KafkaError, explain, is_passing
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.refusals import examine
 from stream_ewma.service.counters import Counters
@@ -198,7 +195,7 @@ class Partitions:
 
     async def _opened(self, partition: Partition) -> Opened:
         """Try until the brokers answer."""
-        fenced = 0
+        fenced = attempts = 0
         while True:
             try:
                 return await self._opening.open(partition)
@@ -211,6 +208,9 @@ class Partitions:
                 if not is_passing(error):
                     raise explain(error, self._settings) from error
                 _log.warning("%s: no answer while it is taken over (%r)", partition, error)
+                attempts += 1
+                if attempts >= _MOST_TROUBLES:
+                    await self._check_topics()
             await asyncio.sleep(_RETRY_S)
 
     def _work_on(self, partition: Partition, opened: Opened) -> None:
@@ -327,22 +327,34 @@ class Partitions:
             await asyncio.sleep(2 * self._settings.kafka.heartbeat_interval_ms / 1000)
         else:
             _log.warning("%s: not committed (%s): going back to the last commit", partition, error)
+            if self._troubles[partition] >= _MOST_TROUBLES:
+                await self._check_topics()
             await asyncio.sleep(_RETRY_S)
         self._recovering.discard(partition)
         is_here = partition in self.pipelines or partition in self._on_the_way
         if assignment == self._assignment and partition in self._assigned and not is_here:
             self._open(partition)
 
+    async def _check_topics(self) -> None:
+        """A topic that is gone is no passing error, though the client takes it for one.
+
+        Raises:
+            TopicError: one is missing or does not fit.
+        """
+        with suppress(KafkaError, BrokerUnavailableError, TimeoutError):
+            async with asyncio.timeout(self._settings.kafka.request_timeout_ms / 1000):
+                await topics.verify(self._settings)
+
     async def _note_refused(self, partition: Partition, batch: OutgoingBatch) -> None:
         """Find out what the broker refuses; the next attempt does without it."""
-        topics = {
+        names = {
             Destination.OUTPUT: self._settings.output_topic(partition.topic),
             Destination.DEAD_LETTERS: self._settings.dead_letter_topic,
         }
         try:
             refusal = await examine(
                 lambda: self._opening.producer(partition),
-                topics,
+                names,
                 partition.number,
                 batch,
                 lambda: partition in self._assigned,
@@ -363,7 +375,7 @@ class Partitions:
                 "output.max_batch_bytes below max.message.bytes of %s",
                 partition,
                 smaller,
-                topics[batch.destination],
+                names[batch.destination],
             )
         for record in found:
             offset = int(record.source().offset[0])
