@@ -1,6 +1,7 @@
 """Input for the contestants: noisy sensors as JSON, laid out in batches of a chosen size."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -61,6 +62,15 @@ def create_topic(
     except KafkaException as error:
         if not may_exist or error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise
+    while not _has_leaders(admin, name):  # a broker answers before it knows of the topic itself
+        time.sleep(0.05)
+
+
+def _has_leaders(admin: AdminClient, name: str) -> bool:
+    found = admin.list_topics(timeout=30).topics.get(name)
+    if found is None or not found.partitions:
+        return False
+    return all(each.leader >= 0 for each in found.partitions.values())
 
 
 def delete_topic(bootstrap: str, name: str) -> None:

@@ -147,6 +147,7 @@ def test_several_topics_have_states_and_outputs_of_their_own(make_job, cluster):
     job = make_job()
     other = cluster.create_topic()
     cluster.create_topic(f"{other}-ewma")
+    cluster.create_topic(f"{job.group}-{other}-changelog", cleanup_policy="compact")
     job.produce([reading("a", 1.0)])
     cluster.produce(other, [reading("a", 9.0)])
     job.topics.append(other)
