@@ -5,14 +5,14 @@ step, whatever class of the service takes it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from aiokafka.conn import AIOKafkaConnection
 
 from stream_ewma.kafka.frames import RawConnection
 
-from .failpoints import Failpoints, Site
+from .failpoints import FailpointError, Failpoints, Site
 
 PRODUCE, INIT_PRODUCER_ID = 0, 22
 ADD_OFFSETS, END_TXN, TXN_OFFSET_COMMIT = 25, 26, 28
@@ -47,7 +47,10 @@ def _hooked(original: Send, owner: type, failpoints: Failpoints, topics: dict[st
             failpoints.hit(Site.BEFORE_K8, request._transactional_id)
         answer = original(self, request, expect_response)
         if request.API_KEY == END_TXN:
-            failpoints.hit(Site.K6, request._transactional_id)
+            try:
+                failpoints.hit(Site.K6, request._transactional_id)
+            except FailpointError as error:
+                return _failed(answer, error)
         site = _site(request, topics)
         if site is None or not failpoints.watches(site):
             return answer
@@ -67,6 +70,13 @@ def _site(request: Any, topics: dict[str, Site]) -> Site | None:
     if request.API_KEY == INIT_PRODUCER_ID and not _fences(request):
         return None
     return _ANSWERED.get(request.API_KEY)
+
+
+async def _failed(answer: Coroutine[Any, Any, Any], error: FailpointError) -> Any:
+    """An error in place of the answer, which comes to nobody."""
+    unheard = asyncio.ensure_future(answer)
+    unheard.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    raise error
 
 
 async def _answered(answer: Awaitable[Any], failpoints: Failpoints, site: Site, detail: str) -> Any:
