@@ -9,6 +9,7 @@ the commits is what the process uses beyond the same work with its state in memo
 """
 
 import argparse
+import sys
 import tempfile
 import threading
 import time
@@ -59,6 +60,7 @@ def main() -> None:
                         f"{np.percentile(latencies, 99):.0f} ms",
                     )
                 )
+                print(*rows[-1], sep=" | ", file=sys.stderr)
     print_table(
         (
             "partitions",
