@@ -101,6 +101,7 @@ class Report:
             ),
             "most_descriptors": max((each.descriptors for each in self.samples), default=0),
             "struck": [vars(each) for each in self.struck],
+            "samples": [vars(each) for each in self.samples],
         }
 
     def write(self, file: Path) -> None:
