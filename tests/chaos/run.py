@@ -9,6 +9,7 @@ The same seed gives the same stream and the same faults in the same order.
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +17,8 @@ from pathlib import Path
 from .campaign import ALL_FAULTS, Plan, run
 from .configurations import CONFIGURATIONS
 from .guards import GUARDS
+
+EXIT_TERMINATED = 143  # 128 + SIGTERM; what was started is ended on the way out
 
 
 def main() -> int:
@@ -52,6 +55,7 @@ def main() -> int:
         faults, given["guarantee"] = faults or guard.faults, guard.guarantee
     plan = Plan(**given, faults=faults)
     sys.stderr.write(f"{plan}\nlogs: {folder}\n")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
     report = run(plan, folder)
     document = report.document()
     if file:

@@ -5,6 +5,7 @@ python -m tests.chaos.worker stream-ewma.yaml --events events.jsonl --failpoint 
 
 import argparse
 import asyncio
+import ctypes
 import signal
 import sys
 import time
@@ -29,6 +30,7 @@ from .failpoints import Failpoint, Failpoints, Site
 from .guards import GUARDS
 
 HOUR_S = 3600.0
+PR_SET_PDEATHSIG = 1
 
 
 def consumer_class(failpoints: Failpoints) -> type[GroupConsumer]:
@@ -83,6 +85,11 @@ def reader_class(failpoints: Failpoints) -> type[ChangelogReader]:
     return Reader
 
 
+def end_with_parent() -> None:
+    """Nothing is to be left behind when the suite itself is killed."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def watch_clock() -> None:
     """SIGUSR1 puts the wall clock of this process forward by an hour, and then back again."""
     real, shift_s = time.time, 0.0
@@ -103,6 +110,7 @@ def main() -> int:
     parser.add_argument("--failpoint", action="append", default=[], type=Failpoint.parse)
     parser.add_argument("--without", choices=GUARDS)
     given = parser.parse_args()
+    end_with_parent()
     if given.without:
         GUARDS[given.without].remove()
 
