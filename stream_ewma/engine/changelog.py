@@ -14,7 +14,7 @@ Timestamps are 0 throughout: the clock is not deterministic, and an event time m
 than a broker accepts.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -25,6 +25,8 @@ from stream_ewma.engine.index import same_key
 from stream_ewma.jit import kernel
 from stream_ewma.records.columns import RecordColumns
 from stream_ewma.records.compression import Compression
+from stream_ewma.records.fetched import BatchRun
+from stream_ewma.records.reader import Decoded, decode
 from stream_ewma.records.writer import EncodedBatch, encode
 from stream_ewma.words import WORD
 
@@ -144,6 +146,23 @@ def _joined(all_spans: list[Spans]) -> Spans:
         np.concatenate([spans.start + at for spans, at in zip(all_spans, before, strict=True)]),
         np.concatenate([spans.length for spans in all_spans]),
     )
+
+
+def decoded_from(runs: Sequence[BatchRun], position: int) -> Iterator[Decoded]:
+    """The records of `runs` from an offset on, as many at a time as fit into memory at once.
+
+    Raises:
+        ChangelogError: a batch cannot be read.
+    """
+    end = max((run.next_offset for run in runs), default=position)
+    while position < end:
+        decoded = decode(runs, position)
+        if decoded.unreadable is not None:
+            raise ChangelogError(
+                f"the batch at offset {decoded.unreadable.offset}: {decoded.unreadable.reason}"
+            )
+        position = decoded.next_offset
+        yield decoded
 
 
 def kinds_of(records: RecordColumns) -> UInt8:

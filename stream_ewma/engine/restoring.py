@@ -18,6 +18,7 @@ from stream_ewma.engine.changelog import (
     ROW,
     TOMBSTONE,
     ChangelogError,
+    decoded_from,
     kinds_of,
 )
 from stream_ewma.engine.configuration import Configuration, fingerprint
@@ -26,7 +27,6 @@ from stream_ewma.engine.marker import Marker
 from stream_ewma.jit import kernel
 from stream_ewma.records.columns import RecordColumns
 from stream_ewma.records.fetched import BatchRun
-from stream_ewma.records.reader import decode
 from stream_ewma.smoothing.layout import NOWHERE
 from stream_ewma.smoothing.state import KeyedState
 from stream_ewma.words import WORD
@@ -87,14 +87,8 @@ class Loader:
         Raises:
             ChangelogError: a record cannot be read or does not belong here.
         """
-        end = max((run.next_offset for run in runs), default=self._position)
         rows = 0
-        while self._position < end:
-            decoded = decode(runs, self._position)
-            if decoded.unreadable is not None:
-                raise ChangelogError(
-                    f"the batch at offset {decoded.unreadable.offset}: {decoded.unreadable.reason}"
-                )
+        for decoded in decoded_from(runs, self._position):
             self._position = decoded.next_offset
             rows += self._take(decoded.records)
             self._release()

@@ -16,7 +16,7 @@ from stream_ewma.engine.changelog import (
     CONFIGURATION_KEY,
     POSITION_KEY,
     ROW_PREFIX,
-    ChangelogError,
+    decoded_from,
     kinds_of,
     row_values,
     tombstones,
@@ -27,7 +27,6 @@ from stream_ewma.engine.keys import KeyTable
 from stream_ewma.engine.marker import Marker
 from stream_ewma.engine.restoring import Loader
 from stream_ewma.records.fetched import BatchRun
-from stream_ewma.records.reader import decode
 from stream_ewma.records.writer import EncodedBatch
 
 _NO_BOUND: Final = 1 << 62
@@ -212,14 +211,8 @@ class LiveKeys:
             ChangelogError: a record cannot be read or does not belong here: no tombstone behind it
                 would make a restore pass over it.
         """
-        end = max((run.next_offset for run in runs), default=self._position)
         count = 0
-        while self._position < end:
-            decoded = decode(runs, self._position)
-            if decoded.unreadable is not None:
-                raise ChangelogError(
-                    f"the batch at offset {decoded.unreadable.offset}: {decoded.unreadable.reason}"
-                )
+        for decoded in decoded_from(runs, self._position):
             self._position = decoded.next_offset
             records = decoded.records
             kinds_of(records)

@@ -10,13 +10,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from aiokafka.errors import KafkaError, UnknownError
+from aiokafka.errors import KafkaError
 
-from stream_ewma.engine.outgoing import Destination, OutgoingBatch
+from stream_ewma.engine.outgoing import OutgoingBatch
 from stream_ewma.engine.step import Cut
-from stream_ewma.kafka.delivery import Delivery
-from stream_ewma.kafka.errors import REFUSALS, OutcomeUnknownError
+from stream_ewma.kafka.delivery import Delivery, destinations
+from stream_ewma.kafka.errors import OutcomeUnknownError
 from stream_ewma.kafka.partition import Partition
+from stream_ewma.kafka.producer import may_be_refusal
 from stream_ewma.kafka.transactions import TransactionalProducer
 from stream_ewma.records.writer import EncodedBatch
 from stream_ewma.settings import Settings
@@ -60,10 +61,7 @@ class Committer:
         self._producer = producer
         self._outputs = outputs
         self._on_committed = on_committed
-        self._topics = {
-            Destination.OUTPUT: settings.output_topic(partition.topic),
-            Destination.DEAD_LETTERS: settings.dead_letter_topic,
-        }
+        self._topics = destinations(settings, partition)
         self._changelog = settings.changelog_topic(partition.topic)
         self._deadline_s = settings.delivery.transaction_timeout / 1000 * _COMMIT_SHARE
         self._queue: deque[OutgoingBatch | Cut] = deque()
@@ -184,9 +182,7 @@ class Committer:
         while self._sent and self._sent[0][1].done():
             batch, future = self._sent.popleft()
             error = future.exception()
-            # aiokafka has no name for some refusals; whether it is one, piecewise sending shows.
-            refused = isinstance(error, REFUSALS) or type(error) is UnknownError
-            if refused and batch is not None:
+            if may_be_refusal(error) and batch is not None:  # whether it is, the pieces show
                 raise RefusedError(batch, error)
             if error is not None:
                 raise error

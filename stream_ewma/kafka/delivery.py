@@ -30,6 +30,14 @@ OnRefused = Callable[[OutgoingBatch], list[OutgoingBatch]]
 """What to publish in place of a batch of one record that the broker refuses."""
 
 
+def destinations(settings: Settings, partition: Partition) -> dict[Destination, str]:
+    """The topics that the records made from an input partition go to."""
+    return {
+        Destination.OUTPUT: settings.output_topic(partition.topic),
+        Destination.DEAD_LETTERS: settings.dead_letter_topic,
+    }
+
+
 @dataclass(slots=True, eq=False)
 class _Item:
     """A batch on its way, or (without a batch) the mark that all before it is delivered."""
@@ -83,10 +91,7 @@ class Delivery:
         self._partition = partition
         self._on_refused = on_refused
         self._on_replaced = on_replaced
-        self._topics = {
-            Destination.OUTPUT: settings.output_topic(partition.topic),
-            Destination.DEAD_LETTERS: settings.dead_letter_topic,
-        }
+        self._topics = destinations(settings, partition)
         self._producer = PartitionProducer(settings)
         self._unsent: deque[_Item] = deque()
         self._sent: deque[_Item] = deque()

@@ -16,7 +16,7 @@ from stream_ewma.kafka.changelog import ChangelogReader
 from stream_ewma.kafka.errors import explain
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.topics import partition_counts, topic_ids
-from stream_ewma.kafka.transactions import TransactionalProducer
+from stream_ewma.kafka.transactions import TransactionalProducer, transactional_id
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.records.writer import EncodedBatch
 from stream_ewma.settings import Settings
@@ -174,7 +174,7 @@ class PartitionWriter:
         patient = settings.delivery.model_copy(update={"transaction_timeout": _MOST_PATIENCE_MS})
         self._producer = TransactionalProducer(
             settings.model_copy(update={"delivery": patient}),
-            f"{settings.application_id}-{partition}",
+            transactional_id(settings, partition),
         )
 
     async def start(self) -> None:

@@ -74,15 +74,18 @@ class PartitionProducer:
         return producer is None or await end(producer)
 
 
-def is_refusal(error: BaseException, attempts: int) -> bool:
-    """Whether the broker blames the batch itself.
+def may_be_refusal(error: BaseException | None) -> bool:
+    """Whether the broker blames the batch itself, as far as its answer tells.
 
-    aiokafka knows no name for INVALID_RECORD and some others: an unknown error counts as a refusal
-    once a fresh producer has met it again.
+    aiokafka knows no name for INVALID_RECORD and some others: only trying again shows whether an
+    unknown error is one of them.
     """
-    if isinstance(error, REFUSALS):
-        return True
-    return type(error) is UnknownError and attempts > 1
+    return isinstance(error, REFUSALS) or type(error) is UnknownError
+
+
+def is_refusal(error: BaseException, attempts: int) -> bool:
+    """The same, where an unknown error counts once a fresh producer has met it again."""
+    return may_be_refusal(error) and (attempts > 1 or type(error) is not UnknownError)
 
 
 async def hand_over(

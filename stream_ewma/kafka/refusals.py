@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from stream_ewma.engine.outgoing import Destination, OutgoingBatch
-from stream_ewma.kafka.errors import REFUSALS
+from stream_ewma.kafka.producer import may_be_refusal
 from stream_ewma.kafka.transactions import TransactionalProducer
 
 _ANSWER_S: Final = 60.0
@@ -70,7 +70,7 @@ async def examine(
         except TimeoutError as error:
             raise KafkaTimeoutError("no answer to a piece of a refused batch") from error
         except KafkaError as error:
-            if not (isinstance(error, REFUSALS) or type(error) is UnknownError):
+            if not may_be_refusal(error):
                 raise
             piece, halvings = todo.pop()
             if len(piece) == 1:

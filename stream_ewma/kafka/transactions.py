@@ -21,6 +21,11 @@ from stream_ewma.records.writer import EncodedBatch
 from stream_ewma.settings import Settings
 
 
+def transactional_id(settings: Settings, partition: Partition) -> str:
+    """The one under which an input partition is written, whoever writes it."""
+    return f"{settings.application_id}-{partition}"
+
+
 class TransactionalProducer:
     """A producer whose batches count only if their transaction is committed.
 

@@ -20,7 +20,7 @@ from stream_ewma.errors import StateError
 from stream_ewma.kafka.changelog import ChangelogFollower, ChangelogReader, PositionLostError
 from stream_ewma.kafka.consumer import GroupConsumer
 from stream_ewma.kafka.partition import Partition
-from stream_ewma.kafka.transactions import TransactionalProducer
+from stream_ewma.kafka.transactions import TransactionalProducer, transactional_id
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.service.counters import Counters
 from stream_ewma.service.positions import (
@@ -101,7 +101,7 @@ class Opening:
 
     def producer(self, partition: Partition) -> TransactionalProducer:
         """A producer of the partition's transactions, not started."""
-        return self.parts.producer(self.settings, f"{self.settings.application_id}-{partition}")
+        return self.parts.producer(self.settings, transactional_id(self.settings, partition))
 
     async def open(self, partition: Partition) -> Opened:
         """Take a partition over.

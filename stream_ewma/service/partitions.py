@@ -15,6 +15,7 @@ from stream_ewma.errors import BrokerUnavailableError, FatalError, StreamEwmaErr
 from stream_ewma.kafka import topics
 from stream_ewma.kafka.committer import RefusedError
 from stream_ewma.kafka.consumer import GroupConsumer
+from stream_ewma.kafka.delivery import destinations
 from stream_ewma.kafka.errors import FencedError, KafkaError, explain, is_passing
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.refusals import examine
@@ -347,10 +348,7 @@ class Partitions:
 
     async def _note_refused(self, partition: Partition, batch: OutgoingBatch) -> None:
         """Find out what the broker refuses; the next attempt does without it."""
-        names = {
-            Destination.OUTPUT: self._settings.output_topic(partition.topic),
-            Destination.DEAD_LETTERS: self._settings.dead_letter_topic,
-        }
+        names = destinations(self._settings, partition)
         try:
             refusal = await examine(
                 lambda: self._opening.producer(partition),
@@ -381,10 +379,10 @@ class Partitions:
             offset = int(record.source().offset[0])
             where = f"{partition}@{offset}"
             if record.destination is Destination.DEAD_LETTERS:
-                topic = self._settings.dead_letter_topic
                 raise FatalError(
                     f"{where}: the broker refuses the record's dead letter too: raise "
-                    f"max.message.bytes of {topic}, or set dead_letters.on_error: skip"
+                    f"max.message.bytes of {names[record.destination]}, or set "
+                    "dead_letters.on_error: skip"
                 )
             _log.warning("%s: the broker refuses the smoothed record", where)
         self._refused[partition] = self._refused.get(partition, frozenset()).union(
