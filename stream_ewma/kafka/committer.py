@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from stream_ewma.engine.outgoing import OutgoingBatch
 from stream_ewma.engine.step import Cut
 from stream_ewma.kafka.delivery import Delivery, destinations
-from stream_ewma.kafka.errors import OutcomeUnknownError
+from stream_ewma.kafka.errors import TransactionExpiredError
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.producer import may_be_refusal
 from stream_ewma.kafka.transactions import TransactionalProducer
@@ -45,7 +45,8 @@ class Committer:
         position: offset up to which everything was committed before.
         outputs: where the outputs that a cut covers go at once (at_least_once); None: they are
             published here (exactly_once).
-        on_committed: called after each commit.
+        on_committed: called after each commit, with the seconds that its transaction was open.
+        on_room: called when `has_room` may have become true.
     """
 
     def __init__(
@@ -55,15 +56,18 @@ class Committer:
         producer: TransactionalProducer,
         position: int,
         outputs: Delivery | None,
-        on_committed: Callable[[Cut], None],
+        on_committed: Callable[[Cut, float], None],
+        on_room: Callable[[], None],
     ) -> None:
         self._partition = partition
         self._producer = producer
         self._outputs = outputs
         self._on_committed = on_committed
+        self._on_room = on_room
         self._topics = destinations(settings, partition)
         self._changelog = settings.changelog_topic(partition.topic)
-        self._deadline_s = settings.delivery.transaction_timeout / 1000 * _COMMIT_SHARE
+        self._deadline = 0.0
+        self._most_s = settings.delivery.transaction_timeout / 1000 * _COMMIT_SHARE
         self._queue: deque[OutgoingBatch | Cut] = deque()
         self._sent: deque[tuple[OutgoingBatch | None, asyncio.Future[None]]] = deque()
         self._pending_bytes = 0
@@ -95,12 +99,6 @@ class Committer:
         self._cuts += 1
         self._wake.set()
 
-    async def wait_for_room(self) -> None:
-        """Return as soon as `has_room`."""
-        while not self.has_room and not self._ended:
-            self._progress.clear()
-            await self._progress.wait()
-
     async def drain(self) -> None:
         """Return as soon as every cut is committed, or none will be any more."""
         while self._cuts and not self._ended:
@@ -112,6 +110,7 @@ class Committer:
 
         Raises:
             RefusedError: the broker refuses a batch of outputs or dead letters.
+            TransactionExpiredError: the transaction has been open for too long.
             FencedError: another producer with this partition's transactional id has begun.
             OutcomeUnknownError: it cannot be told whether the transaction was committed.
             KafkaError: anything else; this transaction is not committed.
@@ -137,20 +136,21 @@ class Committer:
             await self._outputs.wait_delivered(item.next_offset)
             if self._outputs.delivered_offset < item.next_offset:
                 raise KafkaError("the outputs that the commit covers were not delivered")
+        if not self._producer.in_transaction:
+            await self._producer.begin()
+            self._deadline = asyncio.get_running_loop().time() + self._most_s
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout_at(self._deadline):
                 if isinstance(item, Cut):
                     await self._end(item)
                 else:
                     await self._send(item, item.encoded, self._topics[item.destination])
         except TimeoutError as error:
-            raise OutcomeUnknownError(
-                f"no end of a transaction within {self._deadline_s:.0f} s"
+            raise TransactionExpiredError(
+                f"no end of a transaction within {self._most_s:.0f} s"
             ) from error
 
     async def _send(self, batch: OutgoingBatch | None, encoded: EncodedBatch, topic: str) -> None:
-        if not self._producer.in_transaction:
-            await self._producer.begin()
         future = await self._producer.send(encoded, topic, self._partition.number)
         self._sent.append((batch, future))
         future.add_done_callback(self._settled)
@@ -163,9 +163,10 @@ class Committer:
             await asyncio.wait({self._sent[0][1]})
             self._check_sent()
         await self._producer.commit({self._partition: cut.next_offset})
+        began = self._deadline - self._most_s
         self.committed_offset = cut.next_offset
         self._cuts -= 1
-        self._on_committed(cut)
+        self._on_committed(cut, asyncio.get_running_loop().time() - began)
         self._progress.set()
 
     def _settled(self, ended: "asyncio.Future[None]") -> None:
@@ -188,4 +189,4 @@ class Committer:
                 raise error
             if batch is not None:
                 self._pending_bytes -= batch.encoded.size
-        self._progress.set()
+                self._on_room()

@@ -77,6 +77,7 @@ class Delivery:
         position: offset up to which everything was delivered before.
         on_refused: called with a batch of one refused record, on the event loop.
         on_replaced: called each time a producer was replaced.
+        on_room: called when `has_room` may have become true.
     """
 
     def __init__(
@@ -86,11 +87,13 @@ class Delivery:
         position: int,
         on_refused: OnRefused,
         on_replaced: Callable[[], None],
+        on_room: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._partition = partition
         self._on_refused = on_refused
         self._on_replaced = on_replaced
+        self._on_room = on_room
         self._topics = destinations(settings, partition)
         self._producer = PartitionProducer(settings)
         self._unsent: deque[_Item] = deque()
@@ -115,12 +118,6 @@ class Delivery:
             self._pending_bytes += batch.encoded.size
         self._unsent.append(_Item(None, next_offset))
         self._wake.set()
-
-    async def wait_for_room(self) -> None:
-        """Return as soon as `has_room`."""
-        while not self.has_room and not self._ended:
-            self._progress.clear()
-            await self._progress.wait()
 
     async def wait_delivered(self, offset: int) -> None:
         """Return as soon as `delivered_offset` has reached `offset`, or never will."""
@@ -197,6 +194,7 @@ class Delivery:
             if item.batch is None:
                 self.delivered_offset = item.next_offset
         self._progress.set()
+        self._on_room()
 
     async def _recover(self) -> None:
         """Replace the producer; the first failed batch is cut or sent again, then all behind it."""

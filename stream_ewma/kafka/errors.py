@@ -32,6 +32,10 @@ class FencedError(KafkaError):  # type: ignore[misc]  # aiokafka has no types
     """
 
 
+class TransactionExpiredError(FencedError):
+    """The transaction was open for too long: most likely the brokers have given it up."""
+
+
 class OutcomeUnknownError(KafkaError):  # type: ignore[misc]  # aiokafka has no types
     """Whether the transaction was committed cannot be told: fence anew and read the changelog."""
 
@@ -50,6 +54,7 @@ __all__ = [
     "FencedError",
     "KafkaError",
     "OutcomeUnknownError",
+    "TransactionExpiredError",
     "explain",
     "is_passing",
 ]

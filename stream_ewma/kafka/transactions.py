@@ -13,7 +13,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, KafkaTimeoutError, ProducerFenced
 
 from stream_ewma.kafka.connect import client_options
-from stream_ewma.kafka.errors import FencedError, OutcomeUnknownError
+from stream_ewma.kafka.errors import FencedError, OutcomeUnknownError, TransactionExpiredError
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.producer import end, hand_over
 from stream_ewma.kafka.seams import FinishedBatch, RawProducer
@@ -48,12 +48,20 @@ class TransactionalProducer:
         self._unsettled: set[asyncio.Future[None]] = set()
         self._failure: BaseException | None = None
         self._in_transaction = False
+        self._begun_at = 0.0
         self._ending = False
 
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction was begun and neither committed nor aborted."""
         return self._in_transaction
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since `begin`; 0 without a transaction."""
+        if not self._in_transaction:
+            return 0.0
+        return asyncio.get_running_loop().time() - self._begun_at
 
     async def start(self) -> None:
         """Connect and fence every earlier producer of this id; may be tried again if it fails.
@@ -89,6 +97,7 @@ class TransactionalProducer:
         async with self._step() as producer:
             await producer.begin_transaction()
             self._in_transaction = True
+            self._begun_at = asyncio.get_running_loop().time()
 
     async def send(self, batch: EncodedBatch, topic: str, partition: int) -> "asyncio.Future[None]":
         """Hand a batch over; the future answers when the broker has it, or tells why not.
@@ -97,7 +106,9 @@ class TransactionalProducer:
         is still queued.
 
         Raises:
-            FencedError: this producer is out of force; of the future too.
+            TransactionExpiredError: this producer is out of force, as the transaction was open for
+                too long; of the future too.
+            FencedError: it is for another reason; of the future too.
             KafkaError: no transaction is open, or the batch cannot be taken; of the future too.
         """
         async with self._step() as producer:
@@ -189,6 +200,12 @@ class TransactionalProducer:
         else:
             _fail(ours, self._meaning(error))
 
+    def _out_of_force(self) -> FencedError:
+        """The brokers use one word for both, so the transaction's age has to tell them apart."""
+        if self.age_s * 1000 >= self._timeout_ms:
+            return TransactionExpiredError(f"{self._id}: a transaction took {self.age_s:.0f} s")
+        return FencedError(f"{self._id}: a newer producer took over")
+
     def _meaning(self, error: BaseException) -> KafkaError:
         """The error to raise for `error`, which aiokafka may have wrapped or named otherwise."""
         manager = self._producer._txn_manager if self._producer is not None else None  # noqa: SLF001
@@ -199,9 +216,7 @@ class TransactionalProducer:
             if isinstance(cause, FencedError | OutcomeUnknownError):
                 return cause
             if isinstance(cause, ProducerFenced | InvalidProducerEpoch):
-                return FencedError(
-                    f"{self._id}: a newer producer took over, or the transaction took too long"
-                )
+                return self._out_of_force()
             cause = cause.__cause__
         if isinstance(error, TimeoutError | asyncio.CancelledError):
             if self._ending:

@@ -76,6 +76,25 @@ class BatchRun:
     batches: NDArray[np.void]
 
 
+def divide(run: BatchRun, most_records: int) -> list[BatchRun]:
+    """Cut a run between batches, so that no part has more records, unless one batch has.
+
+    Args:
+        run: of any kind.
+        most_records: by the batches' own counts.
+    """
+    parts: list[BatchRun] = []
+    first = records = 0
+    for i, count in enumerate(run.batches["record_count"].tolist()):
+        if i > first and records + count > most_records:
+            parts.append(_run(run.data, run.batches[first:i]))
+            first, records = i, 0
+        records += count
+    if not parts:
+        return [run]
+    return [*parts, _run(run.data, run.batches[first:])]
+
+
 def split_runs(data: bytes | memoryview) -> list[BatchRun]:
     """Find the batches in `data` and put together those that can be decoded together.
 

@@ -7,24 +7,26 @@ from concurrent.futures import Executor
 from stream_ewma.engine.task import PartitionTask
 from stream_ewma.kafka.committer import Committer
 from stream_ewma.service.pace import CommitPace
+from stream_ewma.service.sizing import TransactionSize
 from stream_ewma.settings import Settings
 
 
 class Commits:
     """Cuts one partition's stream into transactions.
 
-    A commit is due once `commit_interval` has passed since the last one, or `commit_max_records`
-    records were read; an isolated record is committed at once. There is never more than one under
-    way: while it is, later steps are computed already.
+    A commit is due once `commit_interval` has passed since the last one, or as many records were
+    read as one transaction takes in; an isolated record is committed at once. There is never more
+    than one under way: while it is, later steps are computed already.
 
     Args:
-        settings: interval and number of records.
+        settings: the interval.
         task: what has changed is taken from it; no step may be at work meanwhile.
         kept: the position that the changelog holds; None: none yet, so that where the partition
             was begun is the first thing to commit.
         committer: where to.
         threads: where rows are encoded.
         pace: shared by all partitions of the process.
+        size: how many records a transaction takes in.
         wake: called when a commit may have become due.
     """
 
@@ -36,14 +38,15 @@ class Commits:
         committer: Committer,
         threads: Executor,
         pace: CommitPace,
+        size: TransactionSize,
         wake: Callable[[], None],
     ) -> None:
         self._interval_s = settings.commit_interval_ms / 1000
-        self._max_records = settings.delivery.commit_max_records
         self._task = task
         self._committer = committer
         self._threads = threads
         self._pace = pace
+        self._size = size
         self._wake = wake
         self._loop = asyncio.get_running_loop()
         self._cut_position = kept
@@ -59,6 +62,11 @@ class Commits:
         """Whether what has changed is being taken right now: the position must not move."""
         return self._cutting.locked()
 
+    @property
+    def most_records(self) -> int:
+        """How many records may still be read before the next cut."""
+        return self._size.limit - self._records
+
     def add(self, records: int) -> None:
         """So many records were processed since the last call."""
         self._records += records
@@ -69,8 +77,9 @@ class Commits:
             return
         now = self._loop.time()
         if self._moment is None:
-            full = self._records >= self._max_records
-            earliest = now if full else max(now, self._last_cut + self._interval_s)
+            earliest = (
+                now if self.most_records <= 0 else max(now, self._last_cut + self._interval_s)
+            )
             if earliest > now:
                 self._wake_at(earliest)
                 return

@@ -1,35 +1,28 @@
-"""The partitions that this member has: taking them over, giving them up, and what goes wrong."""
+"""The partitions that this member has: taking them over, giving them up, taking them up anew."""
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stream_ewma.engine.outgoing import Destination, Origin, OutgoingBatch
 from stream_ewma.engine.step import Step
-from stream_ewma.errors import BrokerUnavailableError, FatalError, StreamEwmaError
-from stream_ewma.kafka import topics
+from stream_ewma.errors import BrokerUnavailableError, FatalError
 from stream_ewma.kafka.committer import RefusedError
 from stream_ewma.kafka.consumer import GroupConsumer
-from stream_ewma.kafka.delivery import destinations
 from stream_ewma.kafka.errors import FencedError, KafkaError, explain, is_passing
 from stream_ewma.kafka.partition import Partition
-from stream_ewma.kafka.refusals import examine
 from stream_ewma.service.counters import Counters
 from stream_ewma.service.opening import Opened, Opening
 from stream_ewma.service.pace import CommitPace
 from stream_ewma.service.pipeline import Pipeline
+from stream_ewma.service.troubles import MOST_TROUBLES, RETRY_S, Troubles
 from stream_ewma.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 _REVOKE_S: Final = 5.0
-_RETRY_S: Final = 0.5
-_MOST_TROUBLES: Final = 3
 _RECOVERABLE: Final = (RefusedError, KafkaError, BrokerUnavailableError)
 
 
@@ -88,9 +81,7 @@ class Partitions:
         self._taking_over = asyncio.Lock()
         self._on_the_way: dict[Partition, asyncio.Task[None]] = {}
         self._tasks: dict[Partition, list[asyncio.Task[None]]] = {}
-        self._refused: dict[Partition, frozenset[Origin]] = {}
-        self._batch_bytes: dict[Partition, int] = {}
-        self._troubles: Counter[Partition] = Counter()
+        self._troubles = Troubles(settings, opening)
         self._recovering: set[Partition] = set()
         self.pipelines: dict[Partition, Pipeline] = {}
 
@@ -202,32 +193,29 @@ class Partitions:
                 return await self._opening.open(partition)
             except FencedError:
                 fenced += 1
-                if fenced > _MOST_TROUBLES:
-                    raise self._two_services(partition) from None
+                if fenced > MOST_TROUBLES:
+                    raise self._troubles.two_services(partition) from None
                 _log.warning("%s: another member is taking it over, too", partition)
             except (KafkaError, BrokerUnavailableError) as error:
                 if not is_passing(error):
                     raise explain(error, self._settings) from error
                 _log.warning("%s: no answer while it is taken over (%r)", partition, error)
                 attempts += 1
-                if attempts >= _MOST_TROUBLES:
-                    await self._check_topics()
-            await asyncio.sleep(_RETRY_S)
+                if attempts >= MOST_TROUBLES:
+                    await self._troubles.check_topics()
+            await asyncio.sleep(RETRY_S)
 
     def _work_on(self, partition: Partition, opened: Opened) -> None:
-        task = opened.task
-        known = self._refused.get(partition, frozenset())
-        still_ahead = frozenset(origin for origin in known if origin[0] >= task.position)
-        self._refused[partition] = task.refused_outputs = still_ahead
-        task.max_batch_bytes = self._batch_bytes.get(partition, task.max_batch_bytes)
+        self._troubles.avoid(partition, opened.task)
         pipeline = Pipeline(
             self._settings,
             partition,
-            task,
+            opened.task,
             opened.producer,
             opened.kept,
             self._threads,
             self._pace,
+            self._troubles.size(partition),
             self._counters,
             self._hooks.on_room,
             self._hooks.on_step,
@@ -310,88 +298,8 @@ class Partitions:
         self._recovering.add(partition)
         await self._drop(partition)
         self._counters.recoveries += 1
-        if pipeline.has_committed:
-            self._troubles[partition] = 0
-        self._troubles[partition] += 1
-        if self._troubles[partition] > _MOST_TROUBLES and not is_passing(error):
-            raise explain(error, self._settings) from error
-        if isinstance(error, RefusedError):
-            await self._note_refused(partition, error.batch)
-        elif isinstance(error, FencedError):
-            _log.warning(
-                "%s: fenced: another member has taken it over, or a transaction took too long",
-                partition,
-            )
-            if self._troubles[partition] == _MOST_TROUBLES:
-                raise self._two_services(partition)
-            # A member that slept too long learns from the group that it has lost the partition.
-            await asyncio.sleep(2 * self._settings.kafka.heartbeat_interval_ms / 1000)
-        else:
-            _log.warning("%s: not committed (%s): going back to the last commit", partition, error)
-            if self._troubles[partition] >= _MOST_TROUBLES:
-                await self._check_topics()
-            await asyncio.sleep(_RETRY_S)
+        await self._troubles.meet(pipeline, error, lambda: partition in self._assigned)
         self._recovering.discard(partition)
         is_here = partition in self.pipelines or partition in self._on_the_way
         if assignment == self._assignment and partition in self._assigned and not is_here:
             self._open(partition)
-
-    async def _check_topics(self) -> None:
-        """A topic that is gone is no passing error, though the client takes it for one.
-
-        Raises:
-            TopicError: one is missing or does not fit.
-        """
-        with suppress(KafkaError, BrokerUnavailableError, TimeoutError):
-            async with asyncio.timeout(self._settings.kafka.request_timeout_ms / 1000):
-                await topics.verify(self._settings)
-
-    async def _note_refused(self, partition: Partition, batch: OutgoingBatch) -> None:
-        """Find out what the broker refuses; the next attempt does without it."""
-        names = destinations(self._settings, partition)
-        try:
-            refusal = await examine(
-                lambda: self._opening.producer(partition),
-                names,
-                partition.number,
-                batch,
-                lambda: partition in self._assigned,
-            )
-        except KafkaError as error:
-            if is_passing(error) or isinstance(error, FencedError):
-                return  # the next attempt comes here again
-            raise explain(error, self._settings) from error
-        found = refusal.records
-        if found:
-            self._troubles[partition] = 0
-        elif refusal.halvings:
-            self._troubles[partition] = 0
-            smaller = max(batch.max_batch_bytes >> refusal.halvings, 1)
-            self._batch_bytes[partition] = smaller
-            _log.warning(
-                "%s: the broker refuses batches of this size: cutting them at %d bytes; set "
-                "output.max_batch_bytes below max.message.bytes of %s",
-                partition,
-                smaller,
-                names[batch.destination],
-            )
-        for record in found:
-            offset = int(record.source().offset[0])
-            where = f"{partition}@{offset}"
-            if record.destination is Destination.DEAD_LETTERS:
-                raise FatalError(
-                    f"{where}: the broker refuses the record's dead letter too: raise "
-                    f"max.message.bytes of {names[record.destination]}, or set "
-                    "dead_letters.on_error: skip"
-                )
-            _log.warning("%s: the broker refuses the smoothed record", where)
-        self._refused[partition] = self._refused.get(partition, frozenset()).union(
-            origin for record in found for origin in record.origins()
-        )
-
-    def _two_services(self, partition: Partition) -> StreamEwmaError:
-        return FatalError(
-            f"{partition}: fenced again and again: another service uses application_id "
-            f"{self._settings.application_id}, too (give each its own), or transactions take "
-            "longer than delivery.transaction_timeout (raise it)"
-        )

@@ -13,10 +13,11 @@ from stream_ewma.kafka.committer import Committer
 from stream_ewma.kafka.delivery import Delivery
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.transactions import TransactionalProducer
-from stream_ewma.records.fetched import BatchRun
+from stream_ewma.records.fetched import BatchRun, divide
 from stream_ewma.service.commits import Commits
 from stream_ewma.service.counters import Counters
 from stream_ewma.service.pace import CommitPace
+from stream_ewma.service.sizing import TransactionSize
 from stream_ewma.settings import Settings
 
 _MOST_WAITING_BYTES = 4 << 20
@@ -37,6 +38,7 @@ class Pipeline:
         kept: the position that the changelog holds; None: none yet.
         threads: where steps are computed.
         pace: of the commits.
+        size: how many records a transaction takes in.
         counters: what is counted.
         on_room: called when `wants_more` may have become true.
         on_step: called with each step, after it was counted.
@@ -58,6 +60,7 @@ class Pipeline:
         kept: int | None,
         threads: Executor,
         pace: CommitPace,
+        size: TransactionSize,
         counters: Counters,
         on_room: Callable[[], None],
         on_step: Callable[[Partition, Step], None],
@@ -68,6 +71,8 @@ class Pipeline:
         self._task = task
         self._on_error = settings.dead_letters.on_error
         self._threads = threads
+        self._size = size
+        self._committed_before = task.position
         self._counters = counters
         self._on_room = on_room
         self._on_step = on_step
@@ -84,14 +89,25 @@ class Pipeline:
         self._commits: Commits | None = None
         if not settings.is_exactly_once:
             self.delivery = Delivery(
-                settings, partition, task.position, self._refused, self._count_resend
+                settings,
+                partition,
+                task.position,
+                self._refused,
+                self._count_resend,
+                self._arrived.set,
             )
         if producer is not None:
             self.committer = Committer(
-                settings, partition, producer, task.position, self.delivery, self._is_committed
+                settings,
+                partition,
+                producer,
+                task.position,
+                self.delivery,
+                self._is_committed,
+                self._arrived.set,
             )
             self._commits = Commits(
-                settings, task, kept, self.committer, threads, pace, self._arrived.set
+                settings, task, kept, self.committer, threads, pace, size, self._arrived.set
             )
 
     @property
@@ -191,16 +207,10 @@ class Pipeline:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            while self._waiting:
-                await self._wait_for_room()
-                runs = self._take()
-                if not runs:
-                    break
-                await self._step(runs)
-                # The next wait is not to keep a response in memory that is done with.
-                del runs
-                await self._commit_if_due()
             await self._commit_if_due()
+            while self._waiting and self._has_room and self._most_records > 0:
+                await self._step(self._take())
+                await self._commit_if_due()
 
     async def stop(self) -> None:
         """Disconnect; what is neither delivered nor committed is given up."""
@@ -211,17 +221,25 @@ class Pipeline:
             if way is not None:
                 await way.stop()
 
-    async def _wait_for_room(self) -> None:
-        for way in (self.delivery, self.committer):
-            if way is not None:
-                await way.wait_for_room()
+    @property
+    def uncommitted(self) -> int:
+        """Offsets that were processed, and are not committed."""
+        return 0 if self.committer is None else self.position - self.committer.committed_offset
+
+    @property
+    def _most_records(self) -> int:
+        """How many records the next step may take in, more or less: batches are not divided."""
+        if self._commits is None:
+            return _MOST_STEP_RECORDS
+        return min(self._commits.most_records, _MOST_STEP_RECORDS)
 
     async def _commit_if_due(self) -> None:
         if self._commits is not None:
             await self._commits.cut_if_due()
 
-    def _is_committed(self, cut: Cut) -> None:
-        self.committed = cut.next_offset
+    def _is_committed(self, cut: Cut, seconds: float) -> None:
+        self._size.committed(cut.next_offset - self._committed_before, seconds)
+        self._committed_before = self.committed = cut.next_offset
         self._has_committed = True
         self._counters.commits += 1
         self._counters.rows += cut.rows
@@ -248,11 +266,14 @@ class Pipeline:
         """The next runs, as many as make one good set of columns."""
         runs: list[BatchRun] = []
         size = records = 0
+        most_records = self._most_records
+        if self._waiting[0].record_count > most_records:
+            self._waiting.extendleft(reversed(divide(self._waiting.popleft(), most_records)))
         while self._waiting:
             run = self._waiting[0]
             size += run.end - run.start
             records += run.record_count
-            if runs and (size > _MOST_STEP_BYTES or records > _MOST_STEP_RECORDS):
+            if runs and (size > _MOST_STEP_BYTES or records > most_records):
                 break
             runs.append(self._waiting.popleft())
         self._waiting_bytes -= _size(runs)

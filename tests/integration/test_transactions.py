@@ -9,7 +9,11 @@ import pytest
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from stream_ewma.kafka import producer as producer_module
-from stream_ewma.kafka.errors import FencedError, OutcomeUnknownError
+from stream_ewma.kafka.errors import (
+    FencedError,
+    OutcomeUnknownError,
+    TransactionExpiredError,
+)
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.transactions import TransactionalProducer
 from stream_ewma.settings import Settings, load_settings
@@ -153,6 +157,28 @@ async def test_a_second_producer_fences_the_first_at_every_stage(
     await shown(cluster, topic, [b"first of the old", b"new"])
     assert cluster.committed(settings.application_id, source) == {0: 9}
     assert await old.stop()
+
+
+async def test_a_transaction_that_the_broker_gave_up_is_told_from_a_fenced_one(
+    own_broker: RealBroker, own_cluster: Cluster, make: MakeProducer
+):
+    topic = own_cluster.create_topic()
+    settings = settings_for(
+        own_broker.bootstrap,
+        delivery__transaction_timeout="1s",
+        delivery__commit_interval="100ms",
+        kafka__request_timeout_ms="1000",
+    )
+    producer = await make(settings)
+    await producer.begin()
+
+    async def send_until_refused() -> None:
+        while True:  # the broker looks once a second for transactions that are too old
+            await (await producer.send(encoded([Record(b"k", b"v")]), topic, 0))
+            await asyncio.sleep(0.2)
+
+    with pytest.raises(TransactionExpiredError, match=r"a transaction took \d+ s"):
+        await asyncio.wait_for(send_until_refused(), 60)
 
 
 async def test_a_refused_batch_makes_the_commit_impossible(cluster: Cluster, make: MakeProducer):

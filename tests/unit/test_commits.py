@@ -11,6 +11,7 @@ from stream_ewma.engine.step import Cut
 from stream_ewma.service import commits as commits_module
 from stream_ewma.service.commits import Commits
 from stream_ewma.service.pace import COMMIT_COST_S, COMMIT_SHARE, CommitPace
+from stream_ewma.service.sizing import TransactionSize
 from stream_ewma.settings import load_settings
 
 SPACING_S = COMMIT_COST_S / COMMIT_SHARE
@@ -79,6 +80,7 @@ class Subject:
         self.clock, self.task, self.committer = Clock(), Task(), Committer()
         monkeypatch.setattr(commits_module.asyncio, "get_running_loop", lambda: self.clock)
         self.pace = CommitPace()
+        self.size = TransactionSize(settings.delivery.commit_max_records, 60)
         self.woken = 0
         self.commits = Commits(
             settings,
@@ -87,6 +89,7 @@ class Subject:
             self.committer,  # type: ignore[arg-type]
             ThreadPoolExecutor(1),
             self.pace,
+            self.size,
             self._wake,
         )
         monkeypatch.undo()
@@ -131,6 +134,18 @@ async def test_many_records_are_committed_before_their_time(
     assert await subject.at(0.01, 100) == [1]
     assert await subject.at(0.02, 101) == [1, 101]
     assert await subject.at(0.03, 150) == [1, 101]
+
+
+async def test_what_may_still_be_taken_in_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = Subject(monkeypatch, **{"delivery.commit_max_records": 100})
+    await subject.at(0, 1)
+    assert subject.commits.most_records == 100
+    subject.committer.is_committing = True
+    await subject.at(0.01, 131)
+    assert subject.commits.most_records == -30
+    subject.committer.is_committing = False
+    await subject.at(0.02, 131)
+    assert subject.commits.most_records == 100
 
 
 async def test_there_is_one_commit_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

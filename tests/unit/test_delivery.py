@@ -46,7 +46,9 @@ async def subject(monkeypatch: pytest.MonkeyPatch) -> Delivery:
         },
         env={},
     )
-    return Delivery(settings, Partition("readings", 0), 0, lambda _batch: [], lambda: None)
+    return Delivery(
+        settings, Partition("readings", 0), 0, lambda _batch: [], lambda: None, lambda: None
+    )
 
 
 @asynccontextmanager

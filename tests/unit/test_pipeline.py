@@ -12,11 +12,12 @@ from stream_ewma.engine.outgoing import OutgoingBatch
 from stream_ewma.engine.step import Step
 from stream_ewma.errors import DrainError, FatalError
 from stream_ewma.kafka.partition import Partition
-from stream_ewma.records.fetched import BatchRun
+from stream_ewma.records.fetched import BatchRun, split_runs
 from stream_ewma.records.reader import Unreadable
 from stream_ewma.service.counters import Counters
 from stream_ewma.service.pace import CommitPace
 from stream_ewma.service.pipeline import Pipeline
+from stream_ewma.service.sizing import TransactionSize
 from stream_ewma.settings import load_settings
 from tests.support.batches import Record, runs_of
 
@@ -63,6 +64,7 @@ def pipeline(engine: Engine, on_error: str = "dlq") -> Pipeline:
         None,
         ThreadPoolExecutor(1),
         CommitPace(),
+        TransactionSize(1_000_000, 60),
         Counters(),
         lambda: None,
         lambda _partition, _step: None,
@@ -201,18 +203,18 @@ class Ledger:
     has_room = True
     is_cutting = False
     committed_offset = 0
+    most_records = 1_000_000
 
     def __init__(self) -> None:
-        self.cuts = 0
+        self.cuts = self.questions = 0
 
     async def cut(self) -> None:
         self.cuts += 1
 
-    async def cut_if_due(self) -> None: ...
+    async def cut_if_due(self) -> None:
+        self.questions += 1
 
     async def drain(self) -> None: ...
-
-    async def wait_for_room(self) -> None: ...
 
     def add(self, records: int) -> None: ...
 
@@ -260,3 +262,33 @@ async def test_a_halt_whose_commit_failed_says_so() -> None:
     assert ledger.cuts == 1
     ledger.committed_offset = 2
     await subject.halt()
+
+
+async def test_a_run_of_more_than_one_transaction_takes_in_is_divided_between_batches() -> None:
+    ledger = Ledger()
+    engine = Engine()
+    subject = kept_in(ledger, engine)
+    ledger.most_records = 4
+    (whole,) = split_runs(b"".join(bytes(run(first).data) for first in (0, 2, 4, 6, 8)))
+    async with running(subject):
+        subject.feed([whole])
+        await until(lambda: engine.position == 10)
+
+    assert engine.seen == [[0], [4], [8]]
+
+
+async def test_nothing_more_is_computed_than_one_transaction_takes_in() -> None:
+    ledger = Ledger()
+    engine = Engine()
+    subject = kept_in(ledger, engine)
+    ledger.most_records = 0  # while the last transaction is not yet committed
+    async with running(subject):
+        subject.feed([run(0), run(2)])
+        await until(lambda: ledger.questions > 0)
+        assert subject._idle.is_set()
+
+        ledger.most_records = 1  # batches are not divided
+        subject._arrived.set()
+        await until(lambda: engine.position == 4)
+
+    assert engine.seen == [[0], [2]]
