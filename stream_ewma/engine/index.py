@@ -135,3 +135,31 @@ def strike_out(old: UInt64, entry: np.uint64) -> None:
     bucket = _bucket_of(old, entry)
     if old[bucket] != _EMPTY:
         old[bucket] = _STRUCK_OUT
+
+
+@kernel
+def scan(
+    prefix: Bytes,
+    first: int,
+    end: int,
+    key_start: Int64,
+    key_length: Int32,
+    arena: Bytes,
+    found: Int32,
+) -> tuple[int, int]:
+    """Fill `found` with slots from `first` to `end` whose keys begin with `prefix`.
+
+    Returns:
+        How many were found, and the slot to go on with.
+    """
+    size = len(prefix)
+    count = 0
+    for slot in range(first, end):
+        if key_length[slot] < size:
+            continue
+        if same_key(prefix, 0, size, arena, int(key_start[slot]), size):
+            if count == len(found):
+                return count, slot
+            found[count] = slot
+            count += 1
+    return count, max(first, end)

@@ -13,21 +13,32 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stream_ewma.columns import NULL, Bytes, Int32, Int64, Spans, UInt8, UInt64, extend, grown_size
+from stream_ewma.columns import (
+    NULL,
+    Bytes,
+    Int32,
+    Int64,
+    Spans,
+    UInt8,
+    UInt64,
+    as_bytes,
+    extend,
+    grown_size,
+)
 from stream_ewma.copying import copy_bytes
 from stream_ewma.engine.arena import NO_ROOM, SIZES, copies, give_span, span_size, take_span
 from stream_ewma.engine.hashing import siphash
 from stream_ewma.engine.index import (
     NO_SLOT,
-    candidate,
     entry_of,
     find,
     move,
     remove,
-    same_key,
+    scan,
     strike_out,
     tag_of,
 )
+from stream_ewma.engine.lookup import find_known
 from stream_ewma.jit import inner_kernel, kernel
 
 _SMALLEST_INDEX = 1024
@@ -43,82 +54,6 @@ _COUNT, _SLOTS, _FREE_SLOT, _ARENA_USED, _MOVED = 0, 1, 2, 3, 4
 
 # Why the kernel stopped before the last row.
 _DONE, _INDEX_FULL, _ROWS_FULL, _ARENA_FULL = 0, 1, 2, 3
-
-
-@inner_kernel
-def _hash_rows(
-    buffer: Bytes,
-    start: Int32,
-    length: Int32,
-    first: int,
-    end: int,
-    seed0: np.uint64,
-    seed1: np.uint64,
-    tags: UInt64,
-) -> None:
-    for i in range(first, end):
-        if length[i] >= 0:
-            tags[i] = tag_of(siphash(buffer, int(start[i]), int(length[i]), seed0, seed1))
-
-
-@kernel
-def _find_known(
-    buffer: Bytes,
-    start: Int32,
-    length: Int32,
-    seed0: np.uint64,
-    seed1: np.uint64,
-    index: UInt64,
-    key_start: Int64,
-    key_length: Int32,
-    arena: Bytes,
-    tags: UInt64,
-    places: Int64,
-    slots: Int32,
-) -> int:
-    """Fill `tags` with the keys' hashes, and `slots` where the key is found at once.
-
-    Where it is not, `slots` gets NO_SLOT: `_find_rows` searches on. A block of rows at a time, one
-    step for all of them before the next: what a step misses in the cache is fetched side by side,
-    not one row after another.
-
-    Args:
-        buffer: holds the keys.
-        start: int32 (n,).
-        length: int32 (n,).
-        seed0: of the hash.
-        seed1: of the hash.
-        index: the current one; what is still in the old one is not found here.
-        key_start: of the keys in the table.
-        key_length: of the keys in the table.
-        arena: holds the keys in the table.
-        tags: uint64 (n,), filled in where the key is not null.
-        places: int64, scratch for one block.
-        slots: int32 (n,), filled in.
-
-    Returns:
-        The first row whose key was not found.
-    """
-    unknown = len(start)
-    for first in range(0, len(start), len(places)):
-        end = min(first + len(places), len(start))
-        _hash_rows(buffer, start, length, first, end, seed0, seed1, tags)
-        for i in range(first, end):
-            slots[i] = candidate(index, tags[i]) if length[i] >= 0 else NO_SLOT
-        for i in range(first, end):
-            if slots[i] != NO_SLOT:
-                places[i - first] = key_start[slots[i]]
-                if key_length[slots[i]] != length[i]:
-                    slots[i] = NO_SLOT
-        for i in range(first, end):
-            size = int(length[i])
-            if slots[i] != NO_SLOT and not same_key(
-                buffer, int(start[i]), size, arena, int(places[i - first]), size
-            ):
-                slots[i] = NO_SLOT
-            if slots[i] == NO_SLOT:
-                unknown = min(unknown, i)
-    return unknown
 
 
 @inner_kernel
@@ -276,6 +211,24 @@ class KeyTable:
         start = int(self._key_start[slot])
         return self._arena[start : start + int(self._key_length[slot])].tobytes()
 
+    def scan(self, prefix: bytes, first: int, limit: int, effort: int) -> tuple[Int32, int | None]:
+        """Slots from `first` on whose keys begin with `prefix`, in ascending order.
+
+        Args:
+            prefix: any bytes.
+            first: a slot, or where the last call ended.
+            limit: most slots to answer.
+            effort: most slots to look at.
+
+        Returns:
+            The slots, and the slot to go on with; None: there are no more.
+        """
+        found: Int32 = np.empty(limit, np.int32)
+        end = int(min(first + effort, self._counters[_SLOTS]))
+        parts = (as_bytes(prefix), first, end, self._key_start, self._key_length, self._arena)
+        count, after = scan(*parts, found)
+        return found[:count], None if after >= self._counters[_SLOTS] else after
+
     def lengths(self, slots: Int32) -> Int32:
         """Bytes of each key (n,)."""
         lengths: Int32 = self._key_length[slots]
@@ -297,7 +250,7 @@ class KeyTable:
         tags: UInt64 = np.empty(len(keys), np.uint64)
         self._move_some(_MOVED_PER_CALL)
         with np.errstate(over="ignore"):  # the hash wraps by definition
-            row = _find_known(
+            row = find_known(
                 keys.buffer,
                 keys.start,
                 keys.length,

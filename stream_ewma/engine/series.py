@@ -80,6 +80,27 @@ class Series:
         """The slots of the keys, in ascending order."""
         return self._keys.slots
 
+    def find(self, keys: Spans) -> Int32:
+        """The slots of keys (n,); `NO_SLOT` where one is not there."""
+        return self._keys.find(keys, np.zeros(len(keys), np.uint8)).slots
+
+    def spans(self, slots: Int32) -> Spans:
+        """The keys of `slots`."""
+        return self._keys.spans(slots)
+
+    def scan(self, prefix: bytes, first: int, limit: int, effort: int) -> tuple[Int32, int | None]:
+        """Slots of keys that begin with `prefix`, and where to go on; see `KeyTable.scan`."""
+        return self._keys.scan(prefix, first, limit, effort)
+
+    def results(self, slots: Int32) -> tuple[Int64, dict[str, Column]]:
+        """When each key was last read (n,), `NO_TIME` if not known, and its results then."""
+        is_timed = self._state.places.reference != NOWHERE
+        times = self.last_time(slots) if is_timed else np.full(len(slots), NO_TIME, np.int64)
+        at = np.maximum(times, 0)
+        rows = [self._rows(slots, number) for number in range(len(self._config.fields))]
+        results = [snapshot(self._state, self._config.plan, own, at) for own in rows]
+        return times, columns_of(self._config, results)
+
     @property
     def state_bytes(self) -> int:
         """Memory of the keys and their states."""

@@ -3,11 +3,15 @@
 And what comes of a cut and of a restore.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
+
+from stream_ewma.columns import Int64
 from stream_ewma.engine.dead_letters import MESSAGES, Reason
 from stream_ewma.engine.marker import Marker
 from stream_ewma.engine.outgoing import OutgoingBatch
+from stream_ewma.engine.sample import Rejected, Sample
 from stream_ewma.records.reader import Unreadable
 from stream_ewma.records.writer import EncodedBatch
 
@@ -55,6 +59,10 @@ class Step:
             that have expired.
         unreadable: the input batch that parks the partition, if one was met.
         failure: the record that stops the service, if one was met under `on_error: fail`.
+        timestamps: int64 (consumed,), those of the records, ascending.
+        event_time: the greatest event time among them; None: there were none.
+        samples: what was to be watched.
+        refusals: the last few of the records that could not be smoothed.
     """
 
     batches: list[OutgoingBatch]
@@ -66,6 +74,10 @@ class Step:
     noted: dict[str, int]
     unreadable: Unreadable | None
     failure: Failure | None
+    timestamps: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    event_time: int | None = None
+    samples: list[Sample] = field(default_factory=list)
+    refusals: list[Rejected] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,10 @@ from stream_ewma.engine.outgoing import (
     origins,
 )
 from stream_ewma.engine.restoring import Loader
+from stream_ewma.engine.sample import KeyPage, KeyState, Watched
 from stream_ewma.engine.smoother import Part, Smoothed, Smoother
 from stream_ewma.engine.step import Cut, Failure, Restored, Step
+from stream_ewma.engine.view import page_of, rejected_of, samples_of, state_of
 from stream_ewma.records.columns import RecordColumns
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.records.reader import decode
@@ -60,6 +62,7 @@ class PartitionTask:
         refused_outputs: outputs that the broker is known to refuse, by `OutgoingBatch.origins`.
             They are not made: the input becomes a dead letter, is left out or stops the service,
             as `TaskConfig.on_error` says. It is in the state all the same, unless it stops it.
+        watched: what samples a step is to bring.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class PartitionTask:
         self.position = position
         self.refused_outputs: frozenset[Origin] = frozenset()
         self.max_batch_bytes = config.max_batch_bytes
+        self.watched = Watched()
         self._topic_id = topic_id
         self._partitions = partitions
         self._config = config
@@ -132,6 +136,12 @@ class PartitionTask:
             dict(work.noted),
             decoded.unreadable if failure is None else None,
             failure,
+            np.sort(work.records.timestamp[:rows]),
+            int(work.placed.readings.timestamp[:rows].max()) if rows else None,
+            samples_of(self._smoother.series, self._config, work, self.watched)
+            if self.watched
+            else [],
+            rejected_of(work.records, rejected_rows, rejected),
         )
 
     def _refused_input(self, records: RecordColumns) -> Failure | None:
@@ -168,6 +178,14 @@ class PartitionTask:
     def _is_of_refused(self, records: RecordColumns) -> NDArray[np.bool_]:
         """Whether any output of each record is refused (n,)."""
         return np.isin(records.offset, [offset for offset, _ in self.refused_outputs])
+
+    def look_up(self, keys: Sequence[bytes]) -> list[KeyState]:
+        """The states of those of `keys` that are there, as the last step left them."""
+        return state_of(self._smoother.series, keys)
+
+    def page(self, prefix: bytes, cursor: int, limit: int, effort: int) -> KeyPage:
+        """Keys that begin with `prefix`; see `view.page_of`."""
+        return page_of(self._smoother.series, prefix, cursor, limit, effort)
 
     def pass_over(self, position: int) -> None:
         """Go on at `position`: what stands before it are no records, but it counts as passed."""

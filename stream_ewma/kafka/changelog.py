@@ -154,9 +154,13 @@ class ChangelogReader(_Client):
 
     If `read` is cancelled, the reader can be used again. `start` and `stop` end within seconds and
     a few request timeouts; `read` gives up if nothing arrives for `kafka.startup_timeout`.
+
+    Attributes:
+        reach: from which offset to which the last `read` reads.
     """
 
     def __init__(self, settings: Settings) -> None:
+        self.reach = (0, 0)
         super().__init__(
             settings,
             fetch_max_bytes=64 * _MIB,
@@ -188,6 +192,7 @@ class ChangelogReader(_Client):
             begin = first if position is None else position
             if not first <= begin <= end:
                 raise PositionLostError(frozenset({Partition(topic, partition)}))
+            self.reach = (begin, end)
             self._resume(tp, begin)
             await self._read_to(tp, begin, end, take)
         except (KafkaError, OSError) as error:

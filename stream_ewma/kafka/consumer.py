@@ -159,6 +159,18 @@ class GroupConsumer:
             if records
         }
 
+    def end(self, partition: Partition) -> int | None:
+        """End of the partition as the last answer of its broker told it; None: not known."""
+        tp = _tp(partition)
+        try:
+            if self._settings.input.isolation_level == "read_committed":
+                end = self._consumer.last_stable_offset(tp)
+            else:
+                end = self._consumer.highwater(tp)
+        except IllegalStateError:
+            return None
+        return None if end is None or end < 0 else int(end)
+
     async def position(self, partition: Partition) -> int | None:
         """The offset that aiokafka fetches next; None if the partition is not assigned now.
 

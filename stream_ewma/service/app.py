@@ -46,7 +46,8 @@ async def run_service(
         _log.info("state.durable is false: state is lost when the service ends")
     worker = Worker(settings, config, identities, on_ready, parts=parts)
     await worker.run(stop)
-    counted = worker.counters
+    counters = worker.counters
+    counted = counters.total
     _log.info(
         "stopped: %d records read, %d smoothed, %d rejected%s, %d left out%s%s; %d commits, "
         "%d rows of state written, %d keys restored, %d recoveries, %d records lost to retention",
@@ -57,11 +58,11 @@ async def run_service(
         counted.skipped.total(),
         _causes(counted.skipped, " (%s)"),
         _causes(counted.noted, "; of them %s"),
-        counted.commits,
-        counted.rows,
-        counted.restored,
-        counted.recoveries,
-        counted.lost,
+        counters.commits,
+        counters.rows,
+        counters.restored,
+        counters.recoveries,
+        counters.lost,
     )
 
 

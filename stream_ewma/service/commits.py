@@ -27,6 +27,7 @@ class Commits:
         threads: where rows are encoded.
         pace: shared by all partitions of the process.
         size: how many records a transaction takes in.
+        turn: held by whoever is at work on the task.
         wake: called when a commit may have become due.
     """
 
@@ -39,6 +40,7 @@ class Commits:
         threads: Executor,
         pace: CommitPace,
         size: TransactionSize,
+        turn: asyncio.Lock,
         wake: Callable[[], None],
     ) -> None:
         self._interval_s = settings.commit_interval_ms / 1000
@@ -54,13 +56,8 @@ class Commits:
         self._records = 0
         self._moment: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._cutting = asyncio.Lock()
+        self._turn = turn
         self._is_sound = True
-
-    @property
-    def is_cutting(self) -> bool:
-        """Whether what has changed is being taken right now: the position must not move."""
-        return self._cutting.locked()
 
     @property
     def most_records(self) -> int:
@@ -91,7 +88,7 @@ class Commits:
 
     async def cut(self) -> None:
         """Hand over what has changed since the last cut, if anything has."""
-        async with self._cutting:
+        async with self._turn:
             if self._task.position == self._cut_position:
                 return
             if not self._is_sound:

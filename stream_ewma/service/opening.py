@@ -54,6 +54,19 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
+class RestoreProgress:
+    """How far a partition's state is read back.
+
+    Attributes:
+        rows: read so far.
+        share: of what there is to read, 0 to 1.
+    """
+
+    rows: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """A partition that is ready to go on.
 
@@ -84,6 +97,8 @@ class Opening:
         hash_seed: of the key tables.
         counters: what is counted.
         standbys: has warm copies of some partitions; None: of none.
+        progress: how far the state of partitions is read back that are being taken over.
+        last_restore_s: seconds that the last one took to read back; None: there was none.
     """
 
     settings: Settings
@@ -95,6 +110,8 @@ class Opening:
     hash_seed: tuple[int, int]
     counters: Counters
     standbys: Standbys | None = None
+    progress: dict[Partition, RestoreProgress] = field(default_factory=dict)
+    last_restore_s: float | None = None
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_AT_ONCE))
     _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_READERS))
     _readers: list[ChangelogReader] = field(default_factory=list)
@@ -197,7 +214,7 @@ class Opening:
             restored = await loop.run_in_executor(self.threads, task.restored)
         except ChangelogError as error:
             raise self._explained(partition, error) from error
-        seconds = loop.time() - began
+        self.last_restore_s = seconds = loop.time() - began
         if copy is not None:
             _log.info("%s: warm copy: %d rows read in %.1f s", partition, rows, seconds)
         elif rows:
@@ -232,6 +249,9 @@ class Opening:
         async def take(runs: list[BatchRun]) -> None:
             nonlocal rows, told
             rows += await loop.run_in_executor(self.threads, absorb, runs)
+            first, end = reader.reach
+            share = (runs[-1].next_offset - first) / max(end - first, 1)
+            self.progress[partition] = RestoreProgress(rows, min(share, 1.0))
             if loop.time() - told >= _PROGRESS_S:
                 told = loop.time()
                 _log.info("%s: reading the state back: %d rows so far", partition, rows)
@@ -245,6 +265,8 @@ class Opening:
                 if isinstance(error, ChangelogError):
                     raise self._explained(partition, error) from error
                 raise
+            finally:
+                self.progress.pop(partition, None)
             self._readers.append(reader)
         return rows
 

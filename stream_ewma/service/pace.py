@@ -18,6 +18,11 @@ class CommitPace:
     def __init__(self) -> None:
         self._free_at = 0.0
 
+    @staticmethod
+    def spacing_s(partitions: int) -> float:
+        """Time between two commits of one of so many busy partitions, at the least."""
+        return partitions * COMMIT_COST_S / COMMIT_SHARE
+
     def reserve(self, earliest: float) -> float:
         """The moment of the next commit, at or after `earliest`; it is taken by this call."""
         moment = max(earliest, self._free_at)

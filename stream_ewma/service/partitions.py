@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
+from stream_ewma.engine.sample import Watched
 from stream_ewma.engine.step import Step
 from stream_ewma.errors import BrokerUnavailableError, FatalError
 from stream_ewma.kafka.committer import RefusedError
@@ -83,6 +84,7 @@ class Partitions:
         self._tasks: dict[Partition, list[asyncio.Task[None]]] = {}
         self._troubles = Troubles(settings, opening)
         self._recovering: set[Partition] = set()
+        self._watched = Watched()
         self.pipelines: dict[Partition, Pipeline] = {}
 
     @property
@@ -96,11 +98,30 @@ class Partitions:
         busy = self.pipelines.keys() | self._on_the_way.keys() | self._recovering
         return self._assigned - busy
 
+    @property
+    def assigned_partitions(self) -> frozenset[Partition]:
+        """Those that the group has given this member."""
+        return self._assigned
+
+    @property
+    def commit_interval_s(self) -> float:
+        """Time between two commits of a busy partition, as things are."""
+        return max(
+            self._settings.commit_interval_ms / 1000, self._pace.spacing_s(len(self.pipelines))
+        )
+
+    def watch(self, watched: Watched) -> None:
+        """Bring these samples with each step from now on."""
+        self._watched = watched
+        for pipeline in self.pipelines.values():
+            pipeline.watch(watched)
+
     # -- the group ----------------------------------------------------------------------------
 
     async def revoked(self) -> None:
         """Finish what is at work, and commit it while that is still ours to do."""
         self._assignment += 1
+        self._counters.revocations += 1
         halts = {
             asyncio.ensure_future(pipeline.halt()): partition
             for partition, pipeline in self.pipelines.items()
@@ -122,7 +143,7 @@ class Partitions:
         """The group has given this member these partitions, and no others."""
         self._assignment += 1
         self._assigned = partitions
-        self._counters.rebalances += 1
+        self._counters.assignments += 1
         self._hooks.spawn(self._take_over(self._assignment), "take over")
 
     async def _take_over(self, assignment: int) -> None:
@@ -221,6 +242,7 @@ class Partitions:
             self._hooks.on_step,
         )
         pipeline.committed = opened.committed
+        pipeline.watch(self._watched)
         self.pipelines[partition] = pipeline
         runs = {"pipeline": pipeline.run()}
         if pipeline.delivery is not None:
@@ -278,6 +300,11 @@ class Partitions:
         """Give the partition up, and take it over anew: its state is that of the last commit."""
         self._hooks.spawn(self._recover(pipeline, error), f"recovery {pipeline.partition}")
 
+    def _count_failure(self, partition: Partition, error: BaseException) -> None:
+        self._counters.failures["fenced" if isinstance(error, FencedError) else "failed"] += 1
+        topic = self._settings.output_topic(partition.topic)
+        self._counters.publish_errors[topic, type(error).__name__] += 1
+
     # -- trouble ------------------------------------------------------------------------------
 
     def _ended(self, pipeline: Pipeline, task: "asyncio.Task[None]") -> None:
@@ -298,6 +325,7 @@ class Partitions:
         self._recovering.add(partition)
         await self._drop(partition)
         self._counters.recoveries += 1
+        self._count_failure(partition, error)
         await self._troubles.meet(pipeline, error, lambda: partition in self._assigned)
         self._recovering.discard(partition)
         is_here = partition in self.pipelines or partition in self._on_the_way

@@ -4,8 +4,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
+from typing import TypeVar
 
 from stream_ewma.engine.outgoing import OutgoingBatch
+from stream_ewma.engine.sample import Watched
 from stream_ewma.engine.step import Cut, Step
 from stream_ewma.engine.task import PartitionTask
 from stream_ewma.errors import DrainError, FatalError
@@ -16,15 +18,22 @@ from stream_ewma.kafka.transactions import TransactionalProducer
 from stream_ewma.records.fetched import BatchRun, divide
 from stream_ewma.service.commits import Commits
 from stream_ewma.service.counters import Counters
+from stream_ewma.service.ledger import Ledger
 from stream_ewma.service.pace import CommitPace
 from stream_ewma.service.sizing import TransactionSize
 from stream_ewma.settings import Settings
+
+T = TypeVar("T")
 
 _MOST_WAITING_BYTES = 4 << 20
 # A step's columns: large enough to spread the cost of its calls, small enough for steady progress.
 # Compressed bytes say little of the size of the columns, hence the second bound.
 _MOST_STEP_BYTES = 4 << 20
 _MOST_STEP_RECORDS = 65_536
+
+
+class NotThereError(Exception):
+    """The partition is being given up, or has been."""
 
 
 class Pipeline:
@@ -49,6 +58,8 @@ class Pipeline:
         parked: nothing more is taken: the next batch cannot be read.
         delivery: where outputs go at once; None under exactly_once.
         committer: the partition's transactions; None without `producer`.
+        event_time: the greatest event time since the partition was taken over; None before.
+        processed_at: when the last step ended, by the loop's clock; None before.
     """
 
     def __init__(
@@ -68,6 +79,8 @@ class Pipeline:
         self.partition = partition
         self.committed: int | None = None
         self.parked = False
+        self.event_time: int | None = None
+        self.processed_at: float | None = None
         self._task = task
         self._on_error = settings.dead_letters.on_error
         self._threads = threads
@@ -79,6 +92,8 @@ class Pipeline:
         self._waiting: deque[BatchRun] = deque()
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._ledger = Ledger(partition, counters)
         self._idle = asyncio.Event()
         self._idle.set()
         self._active = False
@@ -88,32 +103,46 @@ class Pipeline:
         self.committer: Committer | None = None
         self._commits: Commits | None = None
         if not settings.is_exactly_once:
-            self.delivery = Delivery(
-                settings,
-                partition,
-                task.position,
-                self._refused,
-                self._count_resend,
-                self._arrived.set,
-            )
+            ends = (self._refused, self._count_resend, self._is_delivered)
+            self.delivery = Delivery(settings, partition, task.position, *ends)
         if producer is not None:
+            ends_of_cut = (self._is_committed, self._arrived.set)
             self.committer = Committer(
-                settings,
-                partition,
-                producer,
-                task.position,
-                self.delivery,
-                self._is_committed,
-                self._arrived.set,
+                settings, partition, producer, task.position, self.delivery, *ends_of_cut
             )
-            self._commits = Commits(
-                settings, task, kept, self.committer, threads, pace, size, self._arrived.set
-            )
+            when = (pace, size, self._turn, self._arrived.set)
+            self._commits = Commits(settings, task, kept, self.committer, threads, *when)
 
     @property
     def position(self) -> int:
         """Offset of the next record to process."""
         return self._task.position
+
+    @property
+    def keys_count(self) -> int:
+        """Keys that have state."""
+        return self._task.keys_count
+
+    @property
+    def state_bytes(self) -> int:
+        """Memory of the keys and their state."""
+        return self._task.state_bytes
+
+    def watch(self, watched: Watched) -> None:
+        """Bring these samples with each step from now on."""
+        self._task.watched = watched
+
+    async def look(self, at: Callable[[PartitionTask], T]) -> T:
+        """What `at`, which must change nothing, finds between two steps.
+
+        Raises:
+            NotThereError: the partition is given up.
+        """
+        async with self._turn:
+            if not self._is_sound:
+                raise NotThereError
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, at, self._task)
 
     @property
     def has_committed(self) -> bool:
@@ -156,7 +185,7 @@ class Pipeline:
     @property
     def at_rest(self) -> bool:
         """Whether all that was fed is processed."""
-        if self._commits is not None and self._commits.is_cutting:
+        if self._turn.locked():
             return False
         return self._active and not self.parked and not self._waiting and self._idle.is_set()
 
@@ -237,9 +266,23 @@ class Pipeline:
         if self._commits is not None:
             await self._commits.cut_if_due()
 
+    def note_committed(self, offset: int) -> None:
+        """What was read before `offset` will not be read again."""
+        self.committed = offset
+        if self.delivery is None:
+            self._ledger.published(offset)
+        self._ledger.committed(offset)
+
+    def _is_delivered(self) -> None:
+        if self.delivery is not None:
+            self._ledger.published(self.delivery.delivered_offset)
+        self._arrived.set()
+
     def _is_committed(self, cut: Cut, seconds: float) -> None:
         self._size.committed(cut.next_offset - self._committed_before, seconds)
-        self._committed_before = self.committed = cut.next_offset
+        self._committed_before = cut.next_offset
+        self._counters.commit_duration.observe(seconds)
+        self.note_committed(cut.next_offset)
         self._has_committed = True
         self._counters.commits += 1
         self._counters.rows += cut.rows
@@ -255,9 +298,14 @@ class Pipeline:
         self._idle.clear()
         try:
             loop = asyncio.get_running_loop()
-            self._is_sound = False
-            step = await loop.run_in_executor(self._threads, self._task.process, runs)
-            self._is_sound = True
+            async with self._turn:
+                began = loop.time()
+                self._is_sound = False
+                step = await loop.run_in_executor(self._threads, self._task.process, runs)
+                self._is_sound = True
+            self.processed_at = loop.time()
+            self._counters.step_duration.observe(self.processed_at - began)
+            self._counters.step_records.observe(step.consumed)
             self._finish(step, runs)
         finally:
             self._idle.set()
@@ -281,7 +329,9 @@ class Pipeline:
         return runs
 
     def _finish(self, step: Step, runs: list[BatchRun]) -> None:
-        self._counters.add(step)
+        self._ledger.add(step, _size([run for run in runs if run.next_offset <= step.next_offset]))
+        if step.event_time is not None:
+            self.event_time = max(step.event_time, self.event_time or step.event_time)
         self._publish(step.batches, step.next_offset)
         if self._commits is not None:
             self._commits.add(step.consumed)
@@ -297,7 +347,7 @@ class Pipeline:
 
     def _refused(self, batch: OutgoingBatch) -> list[OutgoingBatch]:
         offset = int(batch.source().offset[0])
-        self._counters.rejected["output_refused"] += 1
+        self._counters.partitions[self.partition].rejected["output_refused"] += 1
         if self._on_error == "fail":
             raise FatalError(
                 f"{self.partition}@{offset}: the broker refused the smoothed record "

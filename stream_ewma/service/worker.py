@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
@@ -19,11 +20,13 @@ from stream_ewma.kafka.partition import Partition
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.service.counters import Counters
 from stream_ewma.service.opening import Opening, Parts
+from stream_ewma.service.overview import Overview
 from stream_ewma.service.partitions import Hooks, Partitions
 from stream_ewma.service.pipeline import Pipeline
 from stream_ewma.service.positions import TopicIdentity
 from stream_ewma.service.standby import Standbys
 from stream_ewma.service.watchdog import Watchdog
+from stream_ewma.service.watching import Watchers
 from stream_ewma.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -32,6 +35,7 @@ _POLL_MS = 200
 _POLL_SOME_MS = 10
 _REVOKE_S = 5.0
 _REJECTION_LOG_S = 10.0
+_LOOP_LAG_S = 0.5
 
 
 class Worker:
@@ -65,6 +69,7 @@ class Worker:
         self._commit: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
+        self._rejections: Counter[Reason] = Counter()
         self._rejections_logged: dict[Reason, float] = {}
         self.counters = Counters()
         opening = Opening(
@@ -90,6 +95,16 @@ class Worker:
         self._partitions = Partitions(
             settings, self._consumer, opening, self._threads, self.counters, hooks
         )
+        self._watchers = Watchers(self._partitions.watch)
+        self.overview = Overview(
+            settings,
+            self.counters,
+            self._watchers,
+            self._consumer,
+            self._partitions,
+            opening,
+            self._standbys,
+        )
         self._watchdog = Watchdog(settings, self._consumer, self._partitions, identities)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -104,6 +119,7 @@ class Worker:
             self._spawn(self._poll_loop(), "poll loop")
             self._watching = self._spawn(self._watchdog.run(), "watchdog")
             self._following = self._spawn(self._standbys.run(), "standbys")
+            self._spawn(self._measure_loop(), "loop lag")
             if not self._settings.state.durable:
                 self._spawn(self._commit_loop(), "commit loop")
             stopped = asyncio.create_task(stop.wait())
@@ -177,7 +193,16 @@ class Worker:
             if position is not None and self._pipelines.get(partition) is pipeline:
                 pipeline.pass_over(position)
 
+    async def _measure_loop(self) -> None:
+        """How late the event loop comes, heartbeats with it."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + _LOOP_LAG_S
+            await asyncio.sleep(_LOOP_LAG_S)
+            self.counters.loop_lag.observe(loop.time() - due)
+
     def _stepped(self, partition: Partition, step: Step) -> None:
+        self._watchers.publish(partition, step)
         if step.unreadable is not None:
             self._consumer.park(partition)
             _log.error(
@@ -192,10 +217,11 @@ class Worker:
                 "(dead_letters.on_error: fail)"
             )
         now = asyncio.get_running_loop().time()
+        self._rejections.update(step.rejected)
         for reason in step.rejected:
             if now - self._rejections_logged.get(reason, -_REJECTION_LOG_S) >= _REJECTION_LOG_S:
                 self._rejections_logged[reason] = now
-                total = self.counters.rejected[reason.label]
+                total = self._rejections[reason]
                 _log.warning(
                     "%s: records rejected, reason %s, %d since the start",
                     partition,
@@ -226,6 +252,7 @@ class Worker:
         try:
             self._standbys.assigned(self._consumer.standby_partitions, partitions)
             self._partitions.assigned(partitions)
+            self.overview.has_joined = True
         except Exception as error:  # aiokafka would only log it
             self._fail(error)
             raise
@@ -280,7 +307,7 @@ class Worker:
         self.counters.commits += 1
         for partition, offset in offsets.items():
             if partition in self._pipelines:
-                self._pipelines[partition].committed = offset
+                self._pipelines[partition].note_committed(offset)
 
     # -- stopping -----------------------------------------------------------------------------
 
@@ -289,6 +316,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.delivery.shutdown_timeout / 1000
         self._stopping.set()
+        self.overview.is_stopping = True
         if self._watching is not None:  # a client that stops is not one that has died
             self._watching.cancel()
 

@@ -81,6 +81,7 @@ class Subject:
         monkeypatch.setattr(commits_module.asyncio, "get_running_loop", lambda: self.clock)
         self.pace = CommitPace()
         self.size = TransactionSize(settings.delivery.commit_max_records, 60)
+        self.turn = asyncio.Lock()
         self.woken = 0
         self.commits = Commits(
             settings,
@@ -90,6 +91,7 @@ class Subject:
             ThreadPoolExecutor(1),
             self.pace,
             self.size,
+            self.turn,
             self._wake,
         )
         monkeypatch.undo()
@@ -198,10 +200,10 @@ async def test_who_would_move_the_position_is_told_of_a_cut_at_work(
     subject.task.position = 5
     cut = asyncio.create_task(subject.commits.cut())
     await asyncio.sleep(0)
-    assert subject.commits.is_cutting
+    assert subject.turn.locked()
     may_cut.set()
     await cut
-    assert not subject.commits.is_cutting
+    assert not subject.turn.locked()
 
 
 async def test_two_cuts_at_once_are_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,10 +32,19 @@ class Producer:
         return True
 
 
+class Run(int):
+    """A run of one record, which stands at this offset."""
+
+    @property
+    def next_offset(self) -> int:
+        return self + 1
+
+
 class Reader:
     """A changelog that ends at offset 7, with a run before each offset."""
 
     calls: Calls
+    reach = (0, 7)
 
     def __init__(self, *_arguments: object) -> None: ...
 
@@ -47,7 +56,8 @@ class Reader:
         self.calls.append(f"read from {position}")
         if position is not None and position > 7:
             raise PositionLostError(frozenset())
-        await take(list(range(position or 0, 7)))
+        if runs := [Run(offset) for offset in range(position or 0, 7)]:
+            await take(runs)
         return 7
 
 

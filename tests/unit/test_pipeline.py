@@ -177,7 +177,7 @@ async def test_a_refused_record_is_counted_and_replaced(on_error: str, expected:
     batch = _one_record()
 
     assert len(subject._refused(batch)) == expected
-    assert subject._counters.rejected == {"output_refused": 1}
+    assert subject._counters.total.rejected == {"output_refused": 1}
 
 
 async def test_a_refused_record_can_stop_the_service() -> None:
@@ -201,7 +201,6 @@ class Ledger:
     """Stands in for commits and committer: notes what it is asked to keep."""
 
     has_room = True
-    is_cutting = False
     committed_offset = 0
     most_records = 1_000_000
 
