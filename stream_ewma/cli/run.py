@@ -20,6 +20,7 @@ from stream_ewma.service.memory import keep_freed_memory
 from stream_ewma.service.warm import is_warming
 from stream_ewma.service.watchdog import LoopGuard
 from stream_ewma.settings import Settings
+from stream_ewma.web.server import serving
 
 _log = logging.getLogger("stream_ewma.run")
 
@@ -80,7 +81,8 @@ async def _serve(settings: Settings) -> None:
         _log.info("ready")
 
     try:
-        await run_service(settings, stop=stop, on_ready=on_ready)
+        async with serving(settings) as window:
+            await run_service(settings, stop=stop, on_ready=on_ready, on_overview=window.show)
     except DrainError as error:
         _exit_now(error.exit_code, str(error))
     except StreamEwmaError as error:

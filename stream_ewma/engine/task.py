@@ -137,7 +137,7 @@ class PartitionTask:
             decoded.unreadable if failure is None else None,
             failure,
             np.sort(work.records.timestamp[:rows]),
-            int(work.placed.readings.timestamp[:rows].max()) if rows else None,
+            _newest(work, rows),
             samples_of(self._smoother.series, self._config, work, self.watched)
             if self.watched
             else [],
@@ -295,6 +295,12 @@ class PartitionTask:
             max_batch_bytes=self.max_batch_bytes,
             compression=self._config.compression,
         )
+
+
+def _newest(work: Smoothed, rows: int) -> int | None:
+    """The greatest event time among the first `rows` readings; None: there are none."""
+    times = work.placed.readings.timestamp[:rows][work.reason[:rows] < 0]
+    return int(times.max()) if len(times) else None
 
 
 def _as_report(records: RecordColumns, part: Part) -> RecordColumns:

@@ -10,6 +10,7 @@ from stream_ewma.kafka import topics
 from stream_ewma.kafka.connect import wait_for_broker
 from stream_ewma.service.config import task_config
 from stream_ewma.service.opening import Parts
+from stream_ewma.service.overview import Overview
 from stream_ewma.service.positions import TopicIdentity
 from stream_ewma.service.warm import warm
 from stream_ewma.service.worker import Worker
@@ -25,6 +26,7 @@ async def run_service(
     *,
     stop: asyncio.Event,
     on_ready: Callable[[], None] | None = None,
+    on_overview: Callable[[Overview], None] | None = None,
     parts: Parts = Parts(),  # noqa: B008  it is frozen
 ) -> None:
     """Smooth the input topics until `stop` is set.
@@ -33,6 +35,7 @@ async def run_service(
         settings: everything.
         stop: set it to finish, deliver, commit and leave the group; at the start, to give up.
         on_ready: called once, when the first assignment is being worked on.
+        on_overview: called once, when there is a member of which something can be said.
         parts: the classes to put it together from.
 
     Raises:
@@ -45,6 +48,8 @@ async def run_service(
     if not settings.state.durable:
         _log.info("state.durable is false: state is lost when the service ends")
     worker = Worker(settings, config, identities, on_ready, parts=parts)
+    if on_overview is not None:
+        on_overview(worker.overview)
     await worker.run(stop)
     counters = worker.counters
     counted = counters.total

@@ -42,6 +42,15 @@ def config_hash(settings: Settings) -> str:
     return hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:12]
 
 
+def versions() -> dict[str, str]:
+    """What runs."""
+    return {
+        "version": version("stream-ewma"),
+        "python": platform.python_version(),
+        "aiokafka": version("aiokafka"),
+    }
+
+
 class _Metrics(Collector):
     def __init__(self, overview: Overview) -> None:
         self._overview = overview
@@ -194,15 +203,7 @@ class _Metrics(Collector):
         yield rebalances
         yield _gauge("standby_partitions", "Warm copies kept.", overview.standby_count)
         yield _gauge("ready", "1: it is in the group and works.", not overview.unready())
-        yield _info(
-            "build",
-            "What runs.",
-            {
-                "version": version("stream-ewma"),
-                "python": platform.python_version(),
-                "aiokafka": version("aiokafka"),
-            },
-        )
+        yield _info("build", "What runs.", versions())
         settings = overview.settings
         guarantee = settings.delivery.guarantee if settings.state.durable else "none"
         yield _info(

@@ -1,6 +1,7 @@
 """What single values cannot show: settings that contradict each other or that would do nothing."""
 
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from stream_ewma.settings.sections import (
     DeliverySettings,
+    HttpSettings,
     InputSettings,
     KafkaSettings,
     StateSettings,
@@ -16,6 +18,7 @@ from stream_ewma.settings.sections import (
 )
 
 _LONGEST_TOPIC_NAME = 249
+_LEAST_TOKEN = 16
 
 CONFLICT = "conflict"
 """Type of the pydantic errors raised here; their context names the other fields involved."""
@@ -247,3 +250,26 @@ def new_topics(section: TopicsSettings) -> Iterator[Conflict]:
             f" write {copies} or less",
             ("topics.replication_factor",),
         )
+
+
+def http(section: HttpSettings) -> Iterator[Conflict]:
+    """What would show readings to everybody."""
+    if section.enabled and section.token is None and not is_loopback(section.host):
+        yield Conflict(
+            "http.token",
+            f"is missing: http.host {section.host} can be reached from other machines; write a "
+            f"token of {_LEAST_TOKEN} characters or more, or 127.0.0.1 as the host",
+            ("http.host",),
+        )
+    if section.token is not None and len(section.token.get_secret_value()) < _LEAST_TOKEN:
+        yield Conflict(
+            "http.token", f"is shorter than {_LEAST_TOKEN} characters; write a longer one", ()
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach it."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -10,6 +10,7 @@ from stream_ewma.settings import checks, smoothing_checks
 from stream_ewma.settings.sections import (
     DeadLetterSettings,
     DeliverySettings,
+    HttpSettings,
     InputSettings,
     KafkaSettings,
     LogSettings,
@@ -52,6 +53,7 @@ class Settings(BaseSettings):
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     delivery: DeliverySettings = DeliverySettings()
     topics: TopicsSettings = TopicsSettings()
+    http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
 
     @classmethod
@@ -77,6 +79,7 @@ class Settings(BaseSettings):
             *checks.state(self.state),
             *checks.topic_names(outputs, self.dead_letter_topic, self._changelogs()),
             *checks.new_topics(self.topics),
+            *checks.http(self.http),
         )
         return self
 

@@ -14,6 +14,7 @@ from stream_ewma.settings.values import (
     Emit,
     FieldName,
     FieldPath,
+    NameList,
     PositiveDurationMs,
     Real,
     Servers,
@@ -215,3 +216,26 @@ class LogSettings(Section):
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least serious message that is shown."""
+
+
+class HttpSettings(Section):
+    """The live page, the HTTP API, probes and metrics."""
+
+    enabled: bool = True
+    """Whether there is an HTTP port at all."""
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """Address to listen on; beyond this machine only with a token."""
+    port: Annotated[Whole, Field(ge=0, le=65_535)] = 9464
+    """Port to listen on; 0: any free one, which the log names."""
+    token: SecretStr | None = None
+    """Bearer token for the page, /v1 and /config; probes and /metrics stay open."""
+    advertised: Servers | None = None
+    """host:port under which other members reach this one; null: as it listens."""
+    hosts: NameList = ()
+    """Names besides the address under which browsers may ask, as a reverse proxy's."""
+    ui: bool = True
+    """Whether there is a live page."""
+    query: bool = True
+    """Whether keys, partitions and samples can be asked for."""
+    metrics: bool = True
+    """Whether Prometheus may ask."""

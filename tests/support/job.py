@@ -62,6 +62,7 @@ class Job:
             "input": {"topics": self.topics},
             "smoothing": {"alpha": ALPHA},
             "delivery": {"commit_interval": "200ms"},
+            "http": {"port": 0},
         }
         for section, values in self._extra.items():
             # A factor replaces the factor: two of them would be an error.

@@ -1,11 +1,17 @@
 """The service as its users run it: a process with a settings file."""
 
 import contextlib
+import json
 import os
+import re
 import signal
 import subprocess
 import sysconfig
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
+from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +23,19 @@ COMMAND = Path(sysconfig.get_path("scripts")) / "stream-ewma"
 READY = " ready\n"
 START_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back of a request."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
 
 
 class Service:
@@ -63,6 +82,23 @@ class Service:
         wait_until(
             lambda: text in self.log, what=lambda: f"{text!r} is not in its log:\n{self.log}"
         )
+
+    @property
+    def address(self) -> str:
+        """Where it answers HTTP, as its log says."""
+        found = re.search(r"http://[^\s\"]+", self.log)
+        assert found, f"no address:\n{self.log}"
+        return found[0]
+
+    def get(self, path: str, **headers: str) -> Answer:
+        """Ask for a path; errors are answers, too."""
+        request = urllib.request.Request(self.address + path, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return Answer(answer.status, answer.headers, answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, error.headers, error.read())
 
     def wait_exit(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
         """Wait until it ends by itself; return its exit code."""

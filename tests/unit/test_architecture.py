@@ -26,7 +26,9 @@ MAY_IMPORT = {
     "settings": {BASE, "smoothing"},
     "kafka": {BASE, "records", "engine", "settings"},
     "service": {BASE, "smoothing", "records", "payloads", "engine", "settings", "kafka"},
-    "demo": {BASE, "records", "payloads", "settings", "kafka", "service"},
+    # The window onto a member: it shows what `service` says of itself, which knows nothing of it.
+    "web": {BASE, "settings", "service", "kafka.partition", "engine.sample", "engine.stored"},
+    "demo": {BASE, "web", "records", "payloads", "settings", "kafka", "service"},
     # Recorded data: the engine without Kafka, fed from files and configured as the service is.
     "files": {
         *(BASE, "smoothing", "records", "payloads", "engine", "settings"),
@@ -38,6 +40,7 @@ MAY_IMPORT = {
         "kafka",
         "service",
         "demo",
+        "web",
         "library",
         "files",
         *("engine.configuration", "engine.dead_letters", "engine.quantities", "engine.stored"),
@@ -48,7 +51,9 @@ ONLY_HERE = {
     "aiokafka": {"kafka"},
     "confluent_kafka": {"demo"},
     "psutil": {"demo"},
-    "rich": {"demo"},
+    "rich": {"demo", "cli"},
+    "aiohttp": {"web"},
+    "prometheus_client": {"service", "web"},
     "pyarrow": {"files"},
     "numba": {BASE},
     "llvmlite": {BASE},

@@ -1,0 +1,47 @@
+"""What the handlers of requests look through: the running member, once there is one."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from stream_ewma.service.metrics import registry_of
+from stream_ewma.service.overview import Overview
+from stream_ewma.settings import Settings
+
+
+@dataclass(slots=True)
+class Window:
+    """The member behind the server.
+
+    Attributes:
+        settings: as given.
+        overview: of the member; None: it is still starting.
+        registry: of its metrics; None: it is still starting.
+    """
+
+    settings: Settings
+    overview: Overview | None = None
+    registry: CollectorRegistry | None = None
+
+    def show(self, overview: Overview) -> None:
+        """The member has started."""
+        self.overview, self.registry = overview, registry_of(overview)
+
+    def running(self) -> Overview:
+        """The member.
+
+        Raises:
+            HTTPServiceUnavailable: it is still starting.
+        """
+        if self.overview is None:
+            raise web.HTTPServiceUnavailable(text="starting", headers={"Retry-After": "1"})
+        return self.overview
+
+
+WINDOW = web.AppKey("window", Window)
+
+
+def window_of(request: web.Request) -> Window:
+    """The window that a request looks through."""
+    return request.app[WINDOW]
