@@ -49,6 +49,7 @@ def service_command(
         "output": {"topic": job.output_topic, "max_batch_bytes": limits.MAX_BATCH_BYTES},
         "dead_letters": {"topic": DEAD_LETTER_TOPIC},
         "state": {"durable": durable},
+        "log": {"format": "console"},
         "delivery": {"guarantee": keeping if durable else AT_LEAST_ONCE},
     }
     file = folder / f"{job.group}.yaml"

@@ -14,9 +14,11 @@ import threading
 
 from stream_ewma import __version__
 from stream_ewma.errors import DrainError, StreamEwmaError
+from stream_ewma.events import fields
 from stream_ewma.service import logs
 from stream_ewma.service.app import run_service
 from stream_ewma.service.memory import keep_freed_memory
+from stream_ewma.service.metrics import config_hash
 from stream_ewma.service.warm import is_warming
 from stream_ewma.service.watchdog import LoopGuard
 from stream_ewma.settings import Settings
@@ -35,7 +37,7 @@ def run(settings: Settings) -> int:
         StreamEwmaError: the service cannot start or go on.
     """
     keep_freed_memory()
-    logs.set_up(settings.log.level)
+    logs.set_up(settings.log.level, settings.log.format, service=settings.application_id)
     _log.info(
         "stream-ewma %s: %s -> %s, group %s, brokers %s",
         __version__,
@@ -43,6 +45,13 @@ def run(settings: Settings) -> int:
         ", ".join(sorted({settings.output_topic(topic) for topic in settings.input.topics})),
         settings.application_id,
         settings.kafka.bootstrap_servers,
+        extra=fields(
+            "service_started",
+            version=__version__,
+            topics=list(settings.input.topics),
+            group=settings.application_id,
+            config_hash=config_hash(settings),
+        ),
     )
     try:
         asyncio.run(_serve(settings))
@@ -64,7 +73,7 @@ async def _serve(settings: Settings) -> None:
     def on_signal() -> None:
         if stop.is_set():
             os._exit(_EXIT_INTERRUPTED)
-        _log.info("stopping: finishing, delivering and committing")
+        _log.info("stopping: finishing, delivering and committing", extra=fields("stopping"))
         stop.set()
         seconds = settings.delivery.shutdown_timeout / 1000 + _LAST_GRACE_S
         line = f"the end took longer than {seconds:.0f} s: what was not committed is read again"
@@ -78,7 +87,7 @@ async def _serve(settings: Settings) -> None:
         # need not walk them again and again.
         gc.collect()
         gc.freeze()
-        _log.info("ready")
+        _log.info("ready", extra=fields("ready"))
 
     try:
         async with serving(settings) as window:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from stream_ewma.engine.config import TaskConfig
+from stream_ewma.events import fields
 from stream_ewma.kafka import topics
 from stream_ewma.kafka.connect import wait_for_broker
 from stream_ewma.service.config import task_config
@@ -68,6 +69,13 @@ async def run_service(
         counters.restored,
         counters.recoveries,
         counters.lost,
+        extra=fields(
+            "drain_complete",
+            records=counted.consumed,
+            committed={
+                str(status.partition): status.committed for status in worker.overview.status()
+            },
+        ),
     )
 
 

@@ -17,6 +17,7 @@ from stream_ewma.engine.marker import Marker
 from stream_ewma.engine.stored import Head, LiveKeys
 from stream_ewma.engine.task import PartitionTask
 from stream_ewma.errors import StateError
+from stream_ewma.events import fields
 from stream_ewma.kafka.changelog import ChangelogFollower, ChangelogReader, PositionLostError
 from stream_ewma.kafka.consumer import GroupConsumer
 from stream_ewma.kafka.partition import Partition
@@ -215,10 +216,15 @@ class Opening:
         except ChangelogError as error:
             raise self._explained(partition, error) from error
         self.last_restore_s = seconds = loop.time() - began
+        where = {"topic": partition.topic, "partition": partition.number}
         if copy is not None:
-            _log.info("%s: warm copy: %d rows read in %.1f s", partition, rows, seconds)
+            what = fields("state_restored", **where, records=rows, duration_s=round(seconds, 3))
+            _log.info("%s: warm copy: %d rows read in %.1f s", partition, rows, seconds, extra=what)
         elif rows:
-            _log.info("%s: %d keys restored in %.1f s", partition, restored.keys, seconds)
+            what = fields("state_restored", **where, records=rows, duration_s=round(seconds, 3))
+            _log.info(
+                "%s: %d keys restored in %.1f s", partition, restored.keys, seconds, extra=what
+            )
         if restored.converted or restored.restarted:
             _log.info(
                 "%s: the settings have changed: %d keys converted, %d begin anew",

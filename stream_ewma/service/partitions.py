@@ -10,6 +10,7 @@ from typing import Any, Final
 from stream_ewma.engine.sample import Watched
 from stream_ewma.engine.step import Step
 from stream_ewma.errors import BrokerUnavailableError, FatalError
+from stream_ewma.events import fields
 from stream_ewma.kafka.committer import RefusedError
 from stream_ewma.kafka.consumer import GroupConsumer
 from stream_ewma.kafka.errors import FencedError, KafkaError, explain, is_passing
@@ -135,7 +136,12 @@ class Partitions:
         failed = late | {halt for halt in ended if halt.exception() is not None}
         if failed and self._settings.state.durable:
             names = ", ".join(sorted(str(halts[halt]) for halt in failed))
-            _log.warning("%s: not committed within %.0f s, and given up", names, _REVOKE_S)
+            _log.warning(
+                "%s: not committed within %.0f s, and given up",
+                names,
+                _REVOKE_S,
+                extra=fields("commit_failed", partitions=[str(halts[halt]) for halt in failed]),
+            )
             for halt in failed:  # the group does not wait: whoever comes next fences
                 self._hooks.spawn(self._drop(halts[halt]), f"dropping {halts[halt]}")
 
@@ -165,7 +171,14 @@ class Partitions:
             kept = sorted(self.pipelines)
             new = sorted(self._assigned - self.pipelines.keys() - self._on_the_way.keys())
             names = ", ".join(map(str, sorted(self._assigned))) or "none"
-            _log.info("assigned: %s (%d kept their state)", names, len(kept))
+            _log.info(
+                "assigned: %s (%d kept their state)",
+                names,
+                len(kept),
+                extra=fields(
+                    "partitions_assigned", partitions=list(map(str, sorted(self._assigned)))
+                ),
+            )
             for partition in kept:
                 self._begin(partition)
             for partition in new:

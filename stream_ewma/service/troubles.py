@@ -5,11 +5,12 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from stream_ewma.engine.outgoing import Destination, Origin, OutgoingBatch
 from stream_ewma.engine.task import PartitionTask
 from stream_ewma.errors import BrokerUnavailableError, FatalError, StreamEwmaError
+from stream_ewma.events import fields
 from stream_ewma.kafka import topics
 from stream_ewma.kafka.committer import RefusedError
 from stream_ewma.kafka.delivery import destinations
@@ -83,13 +84,22 @@ class Troubles:
             self._note_expired(pipeline, error)
             await asyncio.sleep(RETRY_S)
         elif isinstance(error, FencedError):
-            _log.warning("%s: fenced: another member has taken it over", partition)
+            _log.warning(
+                "%s: fenced: another member has taken it over",
+                partition,
+                extra=_failed(partition, error),
+            )
             if self._in_a_row[partition] == MOST_TROUBLES:
                 raise self.two_services(partition)
             # A member that slept too long learns from the group that it has lost the partition.
             await asyncio.sleep(2 * self._settings.kafka.heartbeat_interval_ms / 1000)
         else:
-            _log.warning("%s: not committed (%s): going back to the last commit", partition, error)
+            _log.warning(
+                "%s: not committed (%s): going back to the last commit",
+                partition,
+                error,
+                extra=_failed(partition, error),
+            )
             if self._in_a_row[partition] >= MOST_TROUBLES:
                 await self.check_topics()
             await asyncio.sleep(RETRY_S)
@@ -114,6 +124,7 @@ class Troubles:
             partition,
             error,
             size.limit,
+            extra=_failed(partition, error),
         )
 
     async def check_topics(self) -> None:
@@ -177,3 +188,13 @@ class Troubles:
             f"{partition}: fenced again and again: another service uses application_id "
             f"{self._settings.application_id}, too: give each its own"
         )
+
+
+def _failed(partition: Partition, error: BaseException) -> dict[str, Any]:
+    return fields(
+        "commit_failed",
+        topic=partition.topic,
+        partition=partition.number,
+        error_type=type(error).__name__,
+        error_message=str(error),
+    )

@@ -14,6 +14,7 @@ from stream_ewma.engine.config import TaskConfig
 from stream_ewma.engine.dead_letters import Reason
 from stream_ewma.engine.step import Step
 from stream_ewma.errors import DrainError, FatalError, StreamEwmaError
+from stream_ewma.events import fields
 from stream_ewma.kafka.consumer import CommitRefusedError
 from stream_ewma.kafka.errors import explain
 from stream_ewma.kafka.partition import Partition
@@ -210,6 +211,13 @@ class Worker:
                 partition,
                 step.unreadable.offset,
                 step.unreadable.reason,
+                extra=fields(
+                    "partition_parked",
+                    topic=partition.topic,
+                    partition=partition.number,
+                    offset=step.unreadable.offset,
+                    reason=step.unreadable.reason,
+                ),
             )
         if step.failure is not None:
             raise FatalError(
@@ -227,6 +235,13 @@ class Worker:
                     partition,
                     reason.label,
                     total,
+                    extra=fields(
+                        "record_rejected",
+                        topic=partition.topic,
+                        partition=partition.number,
+                        reason=reason.label,
+                        records=total,
+                    ),
                 )
 
     # -- the group ----------------------------------------------------------------------------

@@ -216,6 +216,8 @@ class LogSettings(Section):
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least serious message that is shown."""
+    format: Literal["auto", "console", "json"] = "auto"
+    """Sentences, or an object a line; auto: sentences on a terminal, else objects."""
 
 
 class HttpSettings(Section):

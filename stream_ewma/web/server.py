@@ -10,6 +10,7 @@ from typing import Final
 from aiohttp import web
 
 from stream_ewma.errors import SettingsError
+from stream_ewma.events import fields
 from stream_ewma.settings import Settings
 from stream_ewma.web import events, keys, probes
 from stream_ewma.web.window import WINDOW, Window
@@ -62,7 +63,8 @@ async def _listen(runner: web.AppRunner, settings: Settings) -> None:
         _log.warning("%s: there is no HTTP; set http.port, 0 is any free one", problem)
         return
     host, port = runner.addresses[0][:2]
-    _log.info("http://%s:%d", host, port)
+    address = f"http://{host}:{port}"
+    _log.info("%s", address, extra=fields("http_listening", address=address))
 
 
 def _application(window: Window) -> web.Application:

@@ -53,6 +53,7 @@ def settings_of(
         "smoothing": dict(configuration.smoothing),
         "output": {"max_batch_bytes": 100_000},
         "http": {"port": 0},
+        "log": {"format": "console"},
         "delivery": delivery,
     }
     for section, values in (over or {}).items():

@@ -63,6 +63,7 @@ class Job:
             "smoothing": {"alpha": ALPHA},
             "delivery": {"commit_interval": "200ms"},
             "http": {"port": 0},
+            "log": {"format": "console"},
         }
         for section, values in self._extra.items():
             # A factor replaces the factor: two of them would be an error.

@@ -1,0 +1,110 @@
+"""Log lines: objects for programs, sentences for people, and no flood of the same."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from stream_ewma.events import fields
+from stream_ewma.service import logs
+
+log = logging.getLogger("stream_ewma.test")
+
+
+@pytest.fixture
+def stderr(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    written = io.StringIO()
+    monkeypatch.setattr("sys.stderr", written)
+    names = ("stream_ewma", "aiokafka", "asyncio")
+    before = {name: vars(logging.getLogger(name)).copy() for name in names}
+    yield written
+    for name, state in before.items():
+        logger = logging.getLogger(name)
+        for attribute in ("handlers", "propagate"):
+            setattr(logger, attribute, state[attribute])
+        logger.setLevel(state["level"])
+
+
+def lines(written: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in written.getvalue().splitlines()]
+
+
+def test_a_line_is_an_object_where_nobody_looks(stderr: io.StringIO) -> None:
+    logs.set_up("INFO", service="pumps")
+    log.info("%s: %d keys", "a-0", 5, extra=fields("state_restored", records=5))
+
+    (line,) = lines(stderr)
+    assert line.pop("timestamp").endswith("Z")  # type: ignore[attr-defined]
+    assert line == {
+        "level": "info",
+        "event": "state_restored",
+        "message": "a-0: 5 keys",
+        "logger": "stream_ewma.test",
+        "service": "pumps",
+        "records": 5,
+    }
+
+
+def test_a_line_without_fields_is_a_message(stderr: io.StringIO) -> None:
+    logs.set_up("INFO")
+    log.warning("slow\nnetwork")
+
+    assert stderr.getvalue().count("\n") == 1
+    assert lines(stderr)[0]["event"] == "message"
+
+
+def test_a_stack_trace_stays_in_its_line(stderr: io.StringIO) -> None:
+    logs.set_up("INFO")
+    try:
+        raise ValueError("odd")
+    except ValueError as error:
+        log.error("internal error", exc_info=error)  # noqa: TRY400
+
+    (line,) = lines(stderr)
+    assert "ValueError: odd" in str(line["exception"])
+
+
+def test_a_sentence_for_a_terminal(stderr: io.StringIO) -> None:
+    logs.set_up("INFO", "console")
+    log.info("ready", extra=fields("ready"))
+
+    assert stderr.getvalue().endswith("Z INFO ready\n")
+
+
+def test_what_is_less_serious_is_not_shown(stderr: io.StringIO) -> None:
+    logs.set_up("WARNING")
+    log.info("ready")
+
+    assert stderr.getvalue() == ""
+
+
+def test_the_client_stays_quiet_at_every_level(stderr: io.StringIO) -> None:
+    logs.set_up("DEBUG", "console")
+    logging.getLogger("aiokafka.conn").debug("sasl plain secret")
+    logging.getLogger("aiokafka.conn").info("sasl plain secret")
+
+    assert stderr.getvalue() == ""
+
+
+def test_the_same_line_again_and_again_is_shown_some_times_and_counted(
+    stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs.set_up("INFO")
+    clock = [1000.0]
+    monkeypatch.setattr("time.time", lambda: clock[0])
+    monkeypatch.setattr("time.time_ns", lambda: int(clock[0] * 1e9))
+    for partition in range(40):
+        log.warning("%d: no answer", partition)
+    log.warning("another")
+    clock[0] += 31
+    log.warning("%d: no answer", 40)
+
+    messages = [line["message"] for line in lines(stderr)]
+    assert messages == [
+        *(f"{partition}: no answer" for partition in range(5)),
+        "another",
+        "40: no answer (35 more like it)",
+    ]
+    assert lines(stderr)[-1]["suppressed"] == 35
