@@ -72,7 +72,8 @@ def test_the_complete_file_names_every_choice():
         values = yaml.safe_load(text).get(section, {})
         if not isinstance(values, dict) or last not in values:
             continue
-        line = next(line for line in text.splitlines() if re.match(rf" *{last}:", line))
+        block = text[text.index(f"\n{section}:") :] if section else text
+        line = next(line for line in block.splitlines() if re.match(rf" *{last}:", line))
         for choice in literals(setting.field):
             assert choice in line, f"{setting.name}: {choice}"
 

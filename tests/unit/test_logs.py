@@ -1,6 +1,5 @@
 """Log lines: objects for programs, sentences for people, and no flood of the same."""
 
-import io
 import json
 import logging
 from collections.abc import Iterator
@@ -13,10 +12,21 @@ from stream_ewma.service import logs
 log = logging.getLogger("stream_ewma.test")
 
 
+class Written:
+    """What stands on standard error."""
+
+    def __init__(self, captured: pytest.CaptureFixture[str]) -> None:
+        self._captured = captured
+        self._text = ""
+
+    def getvalue(self) -> str:
+        self._text += self._captured.readouterr().err
+        return self._text
+
+
 @pytest.fixture
-def stderr(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    written = io.StringIO()
-    monkeypatch.setattr("sys.stderr", written)
+def stderr(capsys: pytest.CaptureFixture[str]) -> Iterator[Written]:
+    written = Written(capsys)
     names = ("stream_ewma", "aiokafka", "asyncio")
     before = {name: vars(logging.getLogger(name)).copy() for name in names}
     yield written
@@ -27,11 +37,11 @@ def stderr(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
         logger.setLevel(state["level"])
 
 
-def lines(written: io.StringIO) -> list[dict[str, object]]:
+def lines(written: Written) -> list[dict[str, object]]:
     return [json.loads(line) for line in written.getvalue().splitlines()]
 
 
-def test_a_line_is_an_object_where_nobody_looks(stderr: io.StringIO) -> None:
+def test_a_line_is_an_object_where_nobody_looks(stderr: Written) -> None:
     logs.set_up("INFO", service="pumps")
     log.info("%s: %d keys", "a-0", 5, extra=fields("state_restored", records=5))
 
@@ -47,7 +57,7 @@ def test_a_line_is_an_object_where_nobody_looks(stderr: io.StringIO) -> None:
     }
 
 
-def test_a_line_without_fields_is_a_message(stderr: io.StringIO) -> None:
+def test_a_line_without_fields_is_a_message(stderr: Written) -> None:
     logs.set_up("INFO")
     log.warning("slow\nnetwork")
 
@@ -55,32 +65,29 @@ def test_a_line_without_fields_is_a_message(stderr: io.StringIO) -> None:
     assert lines(stderr)[0]["event"] == "message"
 
 
-def test_a_stack_trace_stays_in_its_line(stderr: io.StringIO) -> None:
+def test_a_stack_trace_stays_in_its_line(stderr: Written) -> None:
     logs.set_up("INFO")
-    try:
-        raise ValueError("odd")
-    except ValueError as error:
-        log.error("internal error", exc_info=error)  # noqa: TRY400
+    log.error("internal error", exc_info=ValueError("odd"))
 
     (line,) = lines(stderr)
     assert "ValueError: odd" in str(line["exception"])
 
 
-def test_a_sentence_for_a_terminal(stderr: io.StringIO) -> None:
+def test_a_sentence_for_a_terminal(stderr: Written) -> None:
     logs.set_up("INFO", "console")
     log.info("ready", extra=fields("ready"))
 
     assert stderr.getvalue().endswith("Z INFO ready\n")
 
 
-def test_what_is_less_serious_is_not_shown(stderr: io.StringIO) -> None:
+def test_what_is_less_serious_is_not_shown(stderr: Written) -> None:
     logs.set_up("WARNING")
     log.info("ready")
 
     assert stderr.getvalue() == ""
 
 
-def test_the_client_stays_quiet_at_every_level(stderr: io.StringIO) -> None:
+def test_the_client_stays_quiet_at_every_level(stderr: Written) -> None:
     logs.set_up("DEBUG", "console")
     logging.getLogger("aiokafka.conn").debug("sasl plain secret")
     logging.getLogger("aiokafka.conn").info("sasl plain secret")
@@ -89,7 +96,7 @@ def test_the_client_stays_quiet_at_every_level(stderr: io.StringIO) -> None:
 
 
 def test_the_same_line_again_and_again_is_shown_some_times_and_counted(
-    stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    stderr: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logs.set_up("INFO")
     clock = [1000.0]
