@@ -119,6 +119,8 @@ def prometheus(tmp_path):
     folder = tmp_path / "prometheus"
     shutil.copytree(PROMETHEUS, folder)
     (folder / "token").write_text("secret")
+    file = folder / "prometheus.yml"
+    file.write_text(re.sub(r"(credentials_file:) \S+", r"\1 token", file.read_text()))
     return folder
 
 
