@@ -14,7 +14,9 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from stream_ewma import cli
+from stream_ewma.cli.run import _LAST_GRACE_S
 from stream_ewma.settings import load_settings
+from stream_ewma.settings.names import sections
 from tests.support.kafka_runtime import DOCKER_IMAGE, POM
 
 ROOT = Path(__file__).parents[2]
@@ -115,7 +117,13 @@ def test_every_service_of_the_compose_file_waits_for_services_that_exist(compose
 
 def test_the_compose_files_settings_are_the_services_settings(compose):
     service = compose["services"]["stream-ewma"]
-    settings = load_settings(None, env=service["environment"])
+    # The HTTP interface's settings may not be there yet.
+    variables = {
+        name: value
+        for name, value in service["environment"].items()
+        if "http" in sections() or not name.startswith("STREAM_EWMA_HTTP__")
+    }
+    settings = load_settings(None, env=variables)
 
     assert settings.kafka.bootstrap_servers == "kafka:19092"
     assert settings.input.topics == ("sensor-readings",)
@@ -134,9 +142,83 @@ def test_the_compose_files_commands_are_commands_of_the_service(compose, stages)
 
 def test_tests_and_compose_file_use_the_same_kafka(compose):
     version = re.search(r"<kafka.version>(.+?)</", POM.read_text()).group(1)
-    images = {s["image"] for s in compose["services"].values()} - {"stream-ewma"}
+    images = {s["image"] for s in compose["services"].values()}
+    kafkas = {image for image in images if "kafka" in image}
 
-    assert images == {DOCKER_IMAGE} == {f"apache/kafka:{version}"}
+    assert kafkas == {DOCKER_IMAGE} == {f"apache/kafka:{version}"}
+
+
+def test_the_compose_files_images_are_of_one_version(compose):
+    for service in compose["services"].values():
+        name, _, tag = service["image"].partition(":")
+        assert name == "stream-ewma" or re.fullmatch(r"v?\d+\.\d+\.\d+", tag), service["image"]
+
+
+def test_the_compose_file_starts_sensors_and_dashboards_only_if_asked(compose):
+    profiles = {name: s.get("profiles", []) for name, s in compose["services"].items()}
+
+    assert {name for name, where in profiles.items() if where == ["generator"]} == {"generator"}
+    assert {name for name, where in profiles.items() if where == ["observability"]} == {
+        "prometheus",
+        "grafana",
+    }
+    default = {name for name, where in profiles.items() if not where}
+    assert default == {"kafka", "input-topic", "output-topics", "stream-ewma"}
+    for name in default:
+        assert set(compose["services"][name].get("depends_on", {})) <= default
+
+
+def test_the_compose_file_opens_ports_to_this_machine_alone(compose):
+    ports = [port for s in compose["services"].values() for port in s.get("ports", [])]
+
+    assert "127.0.0.1:9464:9464" in ports
+    assert all(port.startswith("127.0.0.1:") for port in ports), ports
+
+
+def test_the_compose_files_healthcheck_is_a_command_of_the_service(compose):
+    how, program, command = compose["services"]["stream-ewma"]["healthcheck"]["test"]
+
+    assert (how, program) == ("CMD", "stream-ewma"), "the image's shell is none to count on"
+    assert command == "healthcheck"
+    assert command in cli._COMMANDS or "http" not in sections()
+
+
+def test_the_container_is_given_the_time_that_a_stop_takes(compose):
+    seconds = int(compose["services"]["stream-ewma"]["stop_grace_period"].removesuffix("s"))
+    settings = load_settings(
+        env={}, overrides={"input.topics": "sensor-readings", "smoothing.half_life": "30s"}
+    )
+
+    assert seconds > settings.delivery.shutdown_timeout / 1000 + _LAST_GRACE_S
+
+
+def test_prometheus_asks_the_service_with_the_token_that_it_wants(compose):
+    services = compose["services"]
+    (given,) = services["prometheus"]["configs"]
+    job = yaml.safe_load((ROOT / "config" / "prometheus" / "prometheus.yml").read_text())[
+        "scrape_configs"
+    ][0]
+    (target,) = job["static_configs"][0]["targets"]
+    host, port = target.split(":")
+
+    assert job["job_name"] == "stream-ewma"
+    assert job["authorization"]["credentials_file"] == given["target"]
+    wanted = services[host]["environment"]["STREAM_EWMA_HTTP__TOKEN"]
+    assert compose["configs"][given["source"]]["content"] == wanted
+    assert services[host]["ports"] == [f"127.0.0.1:{port}:{port}"]
+
+
+def test_the_compose_file_mounts_what_exists_where_grafana_looks(compose):
+    for name in ("prometheus", "grafana"):
+        for volume in compose["services"][name]["volumes"]:
+            source, target, mode = volume.split(":")
+            assert (ROOT / source).is_dir(), volume
+            assert mode == "ro"
+            assert target.startswith(f"/etc/{name}")
+    shown = compose["services"]["grafana"]["environment"][
+        "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"
+    ]
+    assert (ROOT / "config" / "grafana" / shown.removeprefix("/etc/grafana/")).is_file()
 
 
 def test_the_generators_script_is_a_script(compose):
