@@ -94,7 +94,7 @@ class _Pipe:
         self._blocks, self._settings, self._separator = blocks, settings, separator
         self._is_quiet = settings.dead_letters.on_error == "skip"
         self._task: LineTask | None = None
-        self._smoothed = 0
+        self._lines = self._smoothed = 0
         self._rejected: Counter[Reason] = Counter()
 
     def run(self) -> None:
@@ -118,21 +118,20 @@ class _Pipe:
             form = form_of(lines.text.item(0) or b"", self._settings, self._separator)
             self._task = LineTask(self._settings, form)
         done = self._task.smooth(lines.text, time.time_ns() // 1_000_000)
+        # Before they are written: an interrupt behind that is to find them counted.
+        self._lines, self._smoothed = self._task.lines, self._smoothed + done.smoothed
+        self._rejected.update(reason for _, reason in done.rejected)
         with writing(None) as target:
             target.write(_joined(done))
             target.flush()
-        self._smoothed += done.smoothed
-        for row, reason in done.rejected:
-            self._rejected[reason] += 1
-            if not self._is_quiet:
-                sys.stderr.write(f"{_line(lines, row, reason)}\n")
+        for row, reason in done.rejected if not self._is_quiet else ():
+            sys.stderr.write(f"{_line(lines, row, reason)}\n")
         if done.failure is not None:
             raise DataError(_line(lines, *done.failure))
 
     def _tell(self) -> None:
-        lines = 0 if self._task is None else self._task.lines
-        skipped = lines - self._smoothed - self._rejected.total()
-        parts = [counted(lines, "line"), f"{self._smoothed:,} smoothed"]
+        skipped = self._lines - self._smoothed - self._rejected.total()
+        parts = [counted(self._lines, "line"), f"{self._smoothed:,} smoothed"]
         parts += [f"{skipped:,} skipped"] if skipped else []
         keys = 0 if self._task is None else self._task.keys_count
         parts += [rejections(self._rejected), counted(keys, "key")]
