@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -248,6 +249,7 @@ def ask(running: subprocess.Popen[bytes], line: bytes) -> dict[str, object]:
     assert running.stdin is not None
     assert running.stdout is not None
     running.stdin.write(line + b"\n")
+    assert select.select([running.stdout], [], [], 60)[0], "no answer"
     answer: dict[str, object] = json.loads(running.stdout.readline())
     return answer
 
