@@ -93,14 +93,13 @@ class Parser(argparse.ArgumentParser):
             if action.option_strings and action.choices is not None and action.metavar is None:
                 action.metavar = "|".join(map(str, action.choices))
 
-    def choices(self) -> dict[str, list[str]]:
-        """The choices of each flag that has some, and of the argument that is an action, as ``."""
-        found: dict[str, list[str]] = {}
-        for action in self._actions:
-            names = action.option_strings or [""]
-            if action.choices is not None:
-                found |= {name: [str(choice) for choice in action.choices] for name in names}
-        return found
+    def completions(self) -> dict[str, tuple[str, ...]]:
+        """Each flag with its choices; those of the argument that is an action have no name."""
+        return {
+            name: tuple(map(str, action.choices or ()))
+            for action in self._actions
+            for name in action.option_strings or ([""] if action.choices else [])
+        }
 
     def format_help(self) -> str:
         """What the command does and its examples, then how it is called, then the flags."""

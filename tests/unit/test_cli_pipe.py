@@ -27,6 +27,7 @@ from stream_ewma.files.piped import split_at
 from stream_ewma.service.config import task_config
 from tests.support.batches import NOW_MS, Record, published, runs_of
 from tests.support.given import load
+from tests.support.settings_table import README
 
 ALPHA = ("--smoothing.alpha", "0.2")
 TEXTBOOK = [10.0, 10.4, 11.32, 12.656, 14.5248]
@@ -298,3 +299,23 @@ def test_a_line_is_divided_at_its_first_separator(lines: list[str], separator: s
         assert keys.item(row) == (key.encode() if found else None)
         assert values.item(row) == ((value if found else line).encode() or (None if found else b""))
         assert values.length[row] >= NULL
+
+
+def test_the_readmes_lines_do_what_they_say():
+    blocks = re.findall(r"```sh\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    lines = [
+        line
+        for block in blocks
+        for line in block.splitlines()
+        if "| stream-ewma pipe" in line and line.startswith(("seq ", "printf "))
+    ]
+    assert len(lines) == 2
+
+    counts = []
+    for line in lines:
+        program = f'stream-ewma() {{ "{sys.executable}" -m stream_ewma "$@"; }}\n{line}'
+        done = subprocess.run(["bash", "-c", program], check=True, capture_output=True, text=True)
+        counts.append(len(done.stdout.splitlines()))
+        assert " 0 rejected" in done.stderr
+
+    assert counts == [5, 3]
