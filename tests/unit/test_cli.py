@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -65,6 +66,21 @@ def test_help_begins_with_examples_and_names_every_command(command, argument: st
     assert lines[2].startswith("  stream-ewma demo ")
     assert all(f"\n  {name} " in printed.out for name in (*COMMANDS, "version"))
     assert max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_commands_help_begins_with_what_it_does_and_examples(
+    capsys: pytest.CaptureFixture[str], name: str
+):
+    assert exit_code(name, "--help") == 0
+    text = capsys.readouterr().out
+
+    first, _, example, *others = text.splitlines()
+    assert re.fullmatch(r"[A-Z].*[.:,].*", first)
+    assert re.match(rf"  (\S.* \| )?stream-ewma {name}\b", example)
+    assert any(line.startswith(f"usage: stream-ewma {name}") for line in others)
+    assert text.count("usage:") == 1
+    assert max(map(len, text.splitlines())) <= 100
 
 
 def test_no_command_shows_the_help_as_an_error(command):

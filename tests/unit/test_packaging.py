@@ -13,7 +13,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from stream_ewma import cli
+from stream_ewma.cli.commands import COMMANDS
 from stream_ewma.settings import load_settings
 from tests.support.kafka_runtime import DOCKER_IMAGE, POM
 
@@ -129,7 +129,7 @@ def test_the_compose_files_commands_are_commands_of_the_service(compose, stages)
 
     assert entry == ["stream-ewma"]
     assert {s["command"][0] for s in ours} == {"run", "topics"}
-    assert {s["command"][0] for s in ours} <= set(cli._COMMANDS)
+    assert {s["command"][0] for s in ours} <= set(COMMANDS)
 
 
 def test_tests_and_compose_file_use_the_same_kafka(compose):
