@@ -18,7 +18,7 @@ from typing import Final
 
 from stream_ewma import __version__
 from stream_ewma.cli import settings_flags
-from stream_ewma.cli.recorded import Progress
+from stream_ewma.cli.recorded import Progress, refuse_misspelt
 from stream_ewma.cli.tables import counted, number, table
 from stream_ewma.files.measuring import Cost, measure
 from stream_ewma.service.memory import keep_freed_memory
@@ -64,6 +64,7 @@ def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
     Raises:
         StreamEwmaError: the settings are wrong, or stop at the readings.
     """
+    refuse_misspelt(unknown, FLAGS)
     settings = settings_flags.load(arguments, unknown, recorded=True)
     keep_freed_memory()  # as the service does
     progress = Progress("readings")

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from stream_ewma.cli import settings_flags
+from stream_ewma.cli.commands import EXIT_USAGE
 from stream_ewma.settings import Settings
 from stream_ewma.settings.load import load_with_origins
 from stream_ewma.settings.names import Setting, sections
@@ -44,6 +45,12 @@ def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
     Raises:
         SettingsError: the settings to be shown are wrong.
     """
+    given = settings_flags.overrides(arguments, unknown)
+    if given and arguments.action != "show":
+        sys.stderr.write(
+            f"stream-ewma config {arguments.action}: takes no --{next(iter(given))}; leave it out\n"
+        )
+        return EXIT_USAGE
     match arguments.action:
         case "init":
             text = template()
@@ -52,7 +59,7 @@ def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
         case _:
             settings, origins = load_with_origins(
                 arguments.config,
-                overrides=settings_flags.overrides(arguments, unknown),
+                overrides=given,
                 secrets_dir=arguments.secrets_dir,
             )
             text = shown(settings, origins)

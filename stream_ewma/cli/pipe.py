@@ -23,7 +23,7 @@ from typing import Final
 
 from stream_ewma.cli import settings_flags
 from stream_ewma.cli.output_file import writing
-from stream_ewma.cli.recorded import excerpt, rejections
+from stream_ewma.cli.recorded import excerpt, refuse_misspelt, rejections
 from stream_ewma.cli.tables import counted
 from stream_ewma.engine.dead_letters import MESSAGES, Reason
 from stream_ewma.errors import DataError
@@ -74,6 +74,7 @@ def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
     Raises:
         StreamEwmaError: the settings or the lines are not good.
     """
+    refuse_misspelt(unknown, FLAGS)
     more = {} if arguments.key_field is None else {"input.key": arguments.key_field}
     settings = settings_flags.load(arguments, unknown, more=more, recorded=True)
     with open_blocks("-") as blocks:

@@ -82,6 +82,22 @@ def _delimiter(text: str) -> str:
     return text
 
 
+def refuse_misspelt(unknown: Sequence[str], own: Sequence[str]) -> None:
+    """Refuse unknown flags that were probably meant to be some of the command's own.
+
+    Raises:
+        SettingsError: with what to write.
+    """
+    near = {name: nearest(name, list(own)) for name in unknown if "." not in name}
+    problems = [
+        f"command line: --{name}: is no flag; write --{close}"
+        for name, close in near.items()
+        if close
+    ]
+    if problems:
+        raise SettingsError(problems)
+
+
 def settings_of(
     arguments: argparse.Namespace,
     unknown: Sequence[str],
@@ -99,14 +115,7 @@ def settings_of(
     Raises:
         SettingsError: they are wrong.
     """
-    near = {name: nearest(name, list(own)) for name in unknown if "." not in name}
-    problems = [
-        f"command line: --{name}: is no flag; write --{close}"
-        for name, close in near.items()
-        if close
-    ]
-    if problems:
-        raise SettingsError(problems)
+    refuse_misspelt(unknown, own)
     given: dict[str, object] = {
         setting: value
         for flag, setting in _SETTING_OF_FLAG.items()

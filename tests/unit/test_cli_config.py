@@ -228,3 +228,11 @@ def test_origins_are_those_of_what_is_not_a_default():
     _, origins = load_with_origins(overrides=GIVEN, env={})
 
     assert origins == {name: f"command line: --{name}" for name in GIVEN}
+
+
+@pytest.mark.parametrize("action", ["init", "schema"])
+@pytest.mark.parametrize("flag", ["--smoothing.alpha", "--smothing.alpha"])
+def test_what_is_the_same_for_all_takes_no_settings(config, action: str, flag: str):
+    said = config(action, flag, "0.2", code=2)
+
+    assert said == f"stream-ewma config {action}: takes no {flag}; leave it out\n"

@@ -224,6 +224,12 @@ def test_a_separator_that_cannot_be_one(pipe, separator: str):
     assert "write what is between key and value" in printed.err
 
 
+def test_a_misspelt_flag_is_told_with_the_right_one(pipe):
+    printed = pipe(b"1\n", "--seperator", ";", *ALPHA)
+
+    assert printed.err == "command line: --seperator: is no flag; write --separator\n"
+
+
 def test_settings_that_are_wrong_end_with_78(pipe):
     printed = pipe(b"1\n", "--smoothing.alpha", "2")
 
