@@ -1,4 +1,9 @@
-"""`stream-ewma demo`: see it work on live input, with nothing but this package."""
+"""See it work on live input, with nothing but this package.
+
+stream-ewma demo
+stream-ewma demo --half-life 10s
+stream-ewma demo --source simulated --keys 100 --rate 10000
+"""
 
 import argparse
 import os
@@ -7,6 +12,7 @@ import sys
 from stream_ewma.errors import SettingsError
 from stream_ewma.settings.values import parse_duration
 
+TAKES_SETTINGS = False
 _EXTRA = ("confluent_kafka", "psutil", "rich")
 _DEFAULT_KEYS = 8
 _DEFAULT_HALF_LIFE = "3s"
@@ -14,17 +20,23 @@ _DEFAULT_HALF_LIFE = "3s"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of the command."""
+    parser.usage = "%(prog)s [FLAGS]"
     parser.add_argument(
         "--source",
         choices=("machine", "simulated"),
         default="machine",
         help="this machine's own metrics (default), or simulated sensors",
     )
-    parser.add_argument("--keys", type=_whole, help="number of simulated sensors (default 8)")
-    parser.add_argument("--seed", type=_seed, help="of the simulated sensors (default 1)")
+    parser.add_argument(
+        "--keys", type=_whole, metavar="N", help="number of simulated sensors (default 8)"
+    )
+    parser.add_argument(
+        "--seed", type=_seed, metavar="N", help="of the simulated sensors (default 1)"
+    )
     parser.add_argument(
         "--rate",
         type=_positive,
+        metavar="N",
         help="readings a second, all series together (default: 10 of each)",
     )
     factor = parser.add_mutually_exclusive_group()
@@ -34,9 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DURATION",
         help="event time after which a reading's weight is halved (default 3s)",
     )
-    factor.add_argument("--alpha", type=_alpha, help="weight of each new reading, in (0, 1]")
+    factor.add_argument(
+        "--alpha", type=_alpha, metavar="NUMBER", help="weight of each new reading, in (0, 1]"
+    )
     parser.add_argument(
-        "--seconds", type=_positive, help="end by itself this long after the first smoothed reading"
+        "--seconds",
+        type=_positive,
+        metavar="N",
+        help="end by itself this long after the first smoothed reading",
     )
     parser.add_argument("--plain", action="store_true", help="plain lines, even on a terminal")
 

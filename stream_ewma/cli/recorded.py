@@ -3,11 +3,13 @@
 import argparse
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 from stream_ewma.cli import settings_flags
+from stream_ewma.engine.dead_letters import Reason
 from stream_ewma.errors import SettingsError
 from stream_ewma.files.chunks import Chunk, Fields, Source
 from stream_ewma.files.opening import FORMATS, nearest, open_blocks
@@ -19,6 +21,7 @@ FLAGS: Final = ("format", "key", "value", "time", "utc", "delimiter")
 _SETTING_OF_FLAG: Final = {"key": "input.key", "value": "input.value", "time": "input.timestamp"}
 _FIRST_SIGN_S: Final = 1.0
 _EACH_SIGN_S: Final = 0.2
+_EXCERPT: Final = 60
 _CLEAR_LINE: Final = "\r\x1b[K"
 
 
@@ -57,12 +60,42 @@ def printable(text: str, *, ascii_only: bool = False) -> str:
     return shown.encode("ascii", "replace").decode() if ascii_only else shown
 
 
+def excerpt(data: bytes) -> str:
+    """The beginning of a row, on one line."""
+    text = printable(" ".join(data.decode(errors="replace").split()))
+    return text if len(text) <= _EXCERPT else f"{text[: _EXCERPT - 3]}..."
+
+
+def rejections(counts: Counter[Reason]) -> str:
+    """How many could not be smoothed, and why."""
+    told = f"{counts.total():,} rejected"
+    if counts:
+        told += f" ({', '.join(f'{r.label} {n:,}' for r, n in counts.most_common())})"
+    return told
+
+
 def _delimiter(text: str) -> str:
     if text in ("tab", "\\t"):
         return "\t"
     if len(text) != 1 or not text.isascii() or text in '"\r\n':
         raise argparse.ArgumentTypeError(f"'{text}': write one character, or tab")
     return text
+
+
+def refuse_misspelt(unknown: Sequence[str], own: Sequence[str]) -> None:
+    """Refuse unknown flags that were probably meant to be some of the command's own.
+
+    Raises:
+        SettingsError: with what to write.
+    """
+    near = {name: nearest(name, list(own)) for name in unknown if "." not in name}
+    problems = [
+        f"command line: --{name}: is no flag; write --{close}"
+        for name, close in near.items()
+        if close
+    ]
+    if problems:
+        raise SettingsError(problems)
 
 
 def settings_of(
@@ -82,14 +115,7 @@ def settings_of(
     Raises:
         SettingsError: they are wrong.
     """
-    near = {name: nearest(name, list(own)) for name in unknown if "." not in name}
-    problems = [
-        f"command line: --{name}: is no flag; write --{close}"
-        for name, close in near.items()
-        if close
-    ]
-    if problems:
-        raise SettingsError(problems)
+    refuse_misspelt(unknown, own)
     given: dict[str, object] = {
         setting: value
         for flag, setting in _SETTING_OF_FLAG.items()

@@ -10,7 +10,8 @@ from pydantic_core import PydanticUndefined
 
 from stream_ewma.settings import Settings, load_settings
 from stream_ewma.settings.names import Setting, literals, metadata, sections, settings
-from stream_ewma.settings.values import format_duration, parse_duration, parse_half_life
+from stream_ewma.settings.values import format_duration
+from stream_ewma.settings.written import is_duration
 
 _OTHER_FLAGS = {"config", "secrets-dir", "help"}
 _METAVARS = {
@@ -91,6 +92,12 @@ def split(arguments: Sequence[str], own: Collection[str] = ()) -> tuple[list[str
     return known, unknown
 
 
+def overrides(arguments: argparse.Namespace, unknown: Sequence[str]) -> dict[str, object]:
+    """What the flags say, by dotted name; of `unknown` ones, that they are there."""
+    given = {name: value for name, value in vars(arguments).items() if name in settings()}
+    return given | dict.fromkeys(unknown, "")
+
+
 def load(
     arguments: argparse.Namespace,
     unknown: Sequence[str],
@@ -111,11 +118,9 @@ def load(
     Raises:
         SettingsError: with one line for each thing that is wrong.
     """
-    overrides = {name: value for name, value in vars(arguments).items() if name in settings()}
-    overrides |= dict.fromkeys(unknown, "")
     return load_settings(
         arguments.config,
-        overrides=overrides | dict(more or {}),
+        overrides=overrides(arguments, unknown) | dict(more or {}),
         secrets_dir=arguments.secrets_dir,
         recorded=recorded,
         replaced=replaced,
@@ -129,7 +134,7 @@ def default_text(field: FieldInfo) -> str:
         return ""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    if _is_duration(field):
+    if is_duration(field):
         return format_duration(value)
     if isinstance(value, tuple):
         return f"[{', '.join(map(str, value))}]"
@@ -161,14 +166,9 @@ def _metavar(field: FieldInfo) -> str:
     choices = literals(field)
     if choices:
         return "|".join(choices)
-    if _is_duration(field):
+    if is_duration(field):
         return "DURATION"
     kinds = list(metadata(field))
     if bool in kinds:
         return "true|false"
     return "TEXT" if str in kinds else "NUMBER"
-
-
-def _is_duration(field: FieldInfo) -> bool:
-    validators = {getattr(part, "func", None) for part in metadata(field)}
-    return not validators.isdisjoint({parse_duration, parse_half_life})

@@ -26,10 +26,12 @@ from stream_ewma.cli.recorded import FLAGS as INPUT_FLAGS
 from stream_ewma.cli.recorded import (
     Run,
     add_input_arguments,
+    excerpt,
     open_source,
-    printable,
+    rejections,
     settings_of,
 )
+from stream_ewma.cli.tables import counted
 from stream_ewma.engine.dead_letters import MESSAGES, Reason
 from stream_ewma.errors import DataError
 from stream_ewma.files.chunks import Chunk, Source
@@ -44,7 +46,6 @@ _SHOWN_SETTINGS: Final = {
 }
 _NAMED: Final = 5
 """Rejected rows that are named one by one."""
-_EXCERPT: Final = 60
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -119,10 +120,7 @@ def _summary(rows: int, counts: Counter[str], rejected: Counter[Reason], keys: i
     parts = [f"{rows:,} rows", f"{counts['smoothed']:,} smoothed"]
     if counts["skipped"]:
         parts.append(f"{counts['skipped']:,} skipped")
-    parts.append(f"{rejected.total():,} rejected")
-    if rejected:
-        parts[-1] += f" ({', '.join(f'{r.label} {n:,}' for r, n in rejected.most_common())})"
-    return f"{', '.join(parts)}, {keys:,} key{'' if keys == 1 else 's'}\n"
+    return f"{', '.join(parts)}, {rejections(rejected)}, {counted(keys, 'key')}\n"
 
 
 class _Rejects:
@@ -169,10 +167,8 @@ class _Rejects:
 
     def line(self, chunk: Chunk, row: int, reason: Reason) -> str:
         """What is wrong with a row, in one line."""
-        text = printable(" ".join(_text(chunk, row).split()))
-        shown = text if len(text) <= _EXCERPT else f"{text[: _EXCERPT - 3]}..."
         place = f"{self._source.name}: {self._unit} {chunk.line_of(row)}"
-        return f"{place}: {MESSAGES[reason]}: {shown}"
+        return f"{place}: {MESSAGES[reason]}: {excerpt(_bytes(chunk, row))}"
 
     def tell(self, path: Path | None) -> None:
         """Say where the others are, if not all have been named."""
@@ -182,4 +178,8 @@ class _Rejects:
 
 
 def _text(chunk: Chunk, row: int) -> str:
-    return (chunk.text.item(row) or b"").decode(errors="replace")
+    return _bytes(chunk, row).decode(errors="replace")
+
+
+def _bytes(chunk: Chunk, row: int) -> bytes:
+    return chunk.text.item(row) or b""

@@ -22,7 +22,7 @@ class LinesSource:
     def __init__(self, blocks: Blocks) -> None:
         self.name = blocks.name
         self._blocks = blocks
-        self._first = _parsed(blocks.first_line())
+        self._first = parsed(blocks.first_line())
 
     @property
     def share(self) -> float | None:
@@ -31,7 +31,7 @@ class LinesSource:
 
     def has(self, path: str) -> bool:
         """Whether the first line has a field at `path`."""
-        return _look_up(self._first, path) is not None
+        return look_up(self._first, path) is not None
 
     def chunks(self, fields: Fields) -> Iterator[Chunk]:
         """All lines, in order.
@@ -39,7 +39,7 @@ class LinesSource:
         Raises:
             DataError: a line is too long, or times have no offset from UTC.
         """
-        time = _look_up(self._first, fields.time) if fields.time else None
+        time = look_up(self._first, fields.time) if fields.time else None
         if isinstance(time, str):
             check_time(f"{self.name}: {fields.time}", time, has_utc_flag=False)
         line, is_last = 1, False
@@ -54,6 +54,12 @@ class LinesSource:
 
 
 def _chunk(data: bytes, line: int) -> tuple[Chunk, int]:
+    values, filled, lines = filled_lines(data)
+    return Chunk(values, values, lambda row: line + int(filled[row])), lines
+
+
+def filled_lines(data: bytes) -> tuple[Spans, Int64, int]:
+    """The lines of `data` that are not empty, the place of each among all lines, how many all."""
     buffer = as_bytes(data)
     ends: Int64 = np.flatnonzero(buffer == _LF)
     if not data.endswith(b"\n"):
@@ -62,7 +68,7 @@ def _chunk(data: bytes, line: int) -> tuple[Chunk, int]:
     filled = np.flatnonzero(_lengths(buffer, starts, ends) > 0)
     start, end = starts[filled], ends[filled]
     values = Spans(buffer, start.astype(np.int32), (end - start).astype(np.int32))
-    return Chunk(values, values, lambda row: line + int(filled[row])), len(ends)
+    return values, filled, len(ends)
 
 
 def _lengths(buffer: Bytes, starts: Int64, ends: Int64) -> Int64:
@@ -72,14 +78,16 @@ def _lengths(buffer: Bytes, starts: Int64, ends: Int64) -> Int64:
     return lengths
 
 
-def _parsed(line: bytes) -> Any:
+def parsed(line: bytes) -> Any:
+    """The JSON document in `line`; None where it is none."""
     try:
         return orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
 
 
-def _look_up(document: Any, path: str) -> Any:
+def look_up(document: Any, path: str) -> Any:
+    """What stands at a dotted path of a document; None where nothing does."""
     for name in path.split("."):
         document = document.get(name) if isinstance(document, dict) else None
     return document

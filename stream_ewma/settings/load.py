@@ -43,15 +43,7 @@ def load_settings(
     Raises:
         SettingsError: with one line for each thing that is wrong.
     """
-    variables = sources.process_environment() if env is None else env
-    file = path or sources.config_file(variables)
-    layers = [  # the last one wins
-        sources.yaml_file(file) if file else Layer("settings", "name"),
-        sources.secrets(secrets_dir or sources.secrets_folder(variables)),
-        sources.dotenv(Path(".env")),
-        sources.environment(variables),
-        sources.flags(overrides or {}),
-    ]
+    layers = _layers(path, overrides or {}, env, secrets_dir)
     if recorded:
         layers.insert(0, Layer("recorded data", "name", {"input": dict(_OF_RECORDED_DATA)}))
     merged = _Merged(layers)
@@ -63,6 +55,41 @@ def load_settings(
     return _validate(merged)
 
 
+def load_with_origins(
+    path: Path | None = None,
+    *,
+    overrides: Mapping[str, object] | None = None,
+    env: Mapping[str, str] | None = None,
+    secrets_dir: Path | None = None,
+) -> tuple[Settings, dict[str, str]]:
+    """The same, and where each setting that is not at its default comes from, by its name.
+
+    Raises:
+        SettingsError: with one line for each thing that is wrong.
+    """
+    merged = _Merged(_layers(path, overrides or {}, env, secrets_dir))
+    settings = _validate(merged)
+    return settings, {name: layer.place(name) for name, layer in merged.origins.items()}
+
+
+def _layers(
+    path: Path | None,
+    overrides: Mapping[str, object],
+    env: Mapping[str, str] | None,
+    secrets_dir: Path | None,
+) -> list[Layer]:
+    """All sources; the last one wins."""
+    variables = sources.process_environment() if env is None else env
+    file = path or sources.config_file(variables)
+    return [
+        sources.yaml_file(file) if file else Layer("settings", "name"),
+        sources.secrets(secrets_dir or sources.secrets_folder(variables)),
+        sources.dotenv(Path(".env")),
+        sources.environment(variables),
+        sources.flags(overrides),
+    ]
+
+
 class _Merged:
     """The layers as one tree that remembers where each value came from."""
 
@@ -70,7 +97,7 @@ class _Merged:
         self.base = layers[0]
         self.tree: Tree = {}
         self.problems = [problem for layer in reversed(layers) for problem in layer.problems]
-        self._origins: dict[str, Layer] = {}
+        self.origins: dict[str, Layer] = {}
         for layer in layers:
             self._add(layer)
 
@@ -79,8 +106,8 @@ class _Merged:
         for name in names:
             place = name
             while place:
-                if place in self._origins:
-                    return self._origins[place]
+                if place in self.origins:
+                    return self.origins[place]
                 place = place.rpartition(".")[0]
         return self.base
 
@@ -89,7 +116,7 @@ class _Merged:
             below = self.tree.get(name)
             if not isinstance(value, dict):
                 self.tree[name] = value
-                self._origins[name] = layer
+                self.origins[name] = layer
                 continue
             if not isinstance(below, dict):
                 below = self.tree[name] = {}
@@ -98,10 +125,10 @@ class _Merged:
                 # `--smoothing.alpha 0.2` replaces the file's half_life: they exclude each other.
                 for factor in ways:
                     below.pop(factor, None)
-                    self._origins.pop(f"smoothing.{factor}", None)
+                    self.origins.pop(f"smoothing.{factor}", None)
             for last, inner in value.items():
                 below[last] = inner
-                self._origins[f"{name}.{last}"] = layer
+                self.origins[f"{name}.{last}"] = layer
 
 
 def _validate(merged: _Merged) -> Settings:

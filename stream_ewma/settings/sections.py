@@ -6,12 +6,11 @@ The text under a field is its help on the command line and in the README's table
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 
 from stream_ewma.settings.section import Positive, Section
 from stream_ewma.settings.values import (
     DurationMs,
-    Emit,
     FieldName,
     FieldPath,
     NameList,
@@ -23,6 +22,7 @@ from stream_ewma.settings.values import (
     TopicName,
     TopicNames,
     Whole,
+    parse_emit,
 )
 from stream_ewma.smoothing.mode import Emission
 
@@ -153,6 +153,9 @@ class EmitSettings(Section):
             ValueError: not exactly one is written.
         """
         return Emission(interval=self.interval, change=self.on_change)
+
+
+Emit = BeforeValidator(parse_emit, Literal["every"] | EmitSettings | None)
 
 
 class OutputSettings(Section):

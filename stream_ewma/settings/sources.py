@@ -50,6 +50,12 @@ class Layer:
             return PREFIX + name.upper().replace(".", "__")
         return name
 
+    def place(self, name: str) -> str:
+        """Where this source has the dotted `name`."""
+        if name in self.lines:
+            return f"{self.source}:{self.lines[name]}"
+        return f"{self.source}: {self.spell(name)}"
+
     def line(self, name: str, message: str) -> str:
         """One line about `name`."""
         where = f" (line {self.lines[name]})" if name in self.lines else ""

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
 _UNIT_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 _DURATION_PART = re.compile(r"(\d+)(?:\.(\d+))?(ms|s|m|h|d)")
@@ -73,8 +73,12 @@ def _positive(milliseconds: int) -> int:
     return milliseconds
 
 
-def _parse_start(value: object) -> str | int:
-    """`earliest`, `latest`, or the epoch milliseconds of an RFC 3339 timestamp."""
+def parse_start(value: object) -> str | int:
+    """`earliest`, `latest`, or the epoch milliseconds of an RFC 3339 timestamp.
+
+    Raises:
+        ValueError: it is none of them.
+    """
     if value in ("earliest", "latest"):
         return str(value)
     advice = "write earliest, latest or a timestamp such as 2026-01-31T08:00:00Z"
@@ -158,8 +162,12 @@ def _parse_daily(value: object) -> DailyMoment:
     return DailyMoment(at, zone)
 
 
-def _parse_emit(value: object) -> object:
-    """`every` is the same as nothing said."""
+def parse_emit(value: object) -> object:
+    """`every` is the same as nothing said.
+
+    Raises:
+        ValueError: it is text, and cannot be read.
+    """
     return None if value == "every" else _parse_mapping(value)
 
 
@@ -234,25 +242,29 @@ def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-DurationMs: TypeAlias = Annotated[int, BeforeValidator(parse_duration)]
+# What the settings file has where the service has another type; for the JSON Schema alone.
+_DurationText = Annotated[str, Field(pattern=r"^\s*(\d+(\.\d+)?(ms|s|m|h|d)\s*)+$")]
+_DailyText = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?( .+)?$")]
+_NamesText = list[str] | str
+
+DurationMs: TypeAlias = Annotated[int, BeforeValidator(parse_duration, _DurationText)]
 PositiveDurationMs: TypeAlias = Annotated[
-    int, BeforeValidator(parse_duration), AfterValidator(_positive)
+    int, BeforeValidator(parse_duration, _DurationText), AfterValidator(_positive)
 ]
-HalfLifeMs: TypeAlias = Annotated[int, BeforeValidator(parse_half_life)]
+HalfLifeMs: TypeAlias = Annotated[int, BeforeValidator(parse_half_life, _DurationText)]
 Whole: TypeAlias = Annotated[int, BeforeValidator(_not_bool)]
 Real: TypeAlias = Annotated[float, BeforeValidator(_not_bool)]
 TextList = BeforeValidator(_parse_list)
 TextMapping = BeforeValidator(_parse_mapping)
-Emit = BeforeValidator(_parse_emit)
 FieldName: TypeAlias = Annotated[str, AfterValidator(_field_name)]
-NameList: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_split_names)]
-Horizon: TypeAlias = Annotated[HorizonValue, PlainValidator(_parse_horizon)]
-DailyTime: TypeAlias = Annotated[DailyMoment, PlainValidator(_parse_daily)]
+NameList: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_split_names, _NamesText)]
+Horizon: TypeAlias = Annotated[HorizonValue, PlainValidator(_parse_horizon, float | _DurationText)]
+DailyTime: TypeAlias = Annotated[DailyMoment, PlainValidator(_parse_daily, _DailyText)]
 TopicName: TypeAlias = Annotated[str, AfterValidator(topic_name)]
 ApplicationId: TypeAlias = Annotated[str, AfterValidator(_application_id)]
 Servers: TypeAlias = Annotated[str, AfterValidator(_servers)]
 FieldPath: TypeAlias = Annotated[str, AfterValidator(_field_path)]
 TopicNames: TypeAlias = Annotated[
-    tuple[TopicName, ...], BeforeValidator(_split_names), AfterValidator(_each_once)
+    tuple[TopicName, ...], BeforeValidator(_split_names, _NamesText), AfterValidator(_each_once)
 ]
-Start: TypeAlias = Annotated[Literal["earliest", "latest"] | int, PlainValidator(_parse_start)]
+Start: TypeAlias = Annotated[Literal["earliest", "latest"] | int, PlainValidator(parse_start, str)]

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 import stream_ewma
 from stream_ewma import cli
 from stream_ewma.cli import check, run, settings_flags
+from stream_ewma.cli.commands import COMMANDS
 from stream_ewma.errors import BrokerUnavailableError
 from stream_ewma.settings import Settings
 from stream_ewma.settings.names import settings as all_settings
@@ -62,11 +64,23 @@ def test_help_begins_with_examples_and_names_every_command(command, argument: st
     assert printed.code == 0
     lines = printed.out.splitlines()
     assert lines[2].startswith("  stream-ewma demo ")
-    assert all(
-        f"\n  {name} " in printed.out
-        for name in ("run", "check", "topics", "smooth", "tune", "demo")
-    )
+    assert all(f"\n  {name} " in printed.out for name in (*COMMANDS, "version"))
     assert max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_commands_help_begins_with_what_it_does_and_examples(
+    capsys: pytest.CaptureFixture[str], name: str
+):
+    assert exit_code(name, "--help") == 0
+    text = capsys.readouterr().out
+
+    first, _, example, *others = text.splitlines()
+    assert re.fullmatch(r"[A-Z].*[.:,].*", first)
+    assert re.match(rf"  (\S.* \| )?stream-ewma {name}\b", example)
+    assert any(line.startswith(f"usage: stream-ewma {name}") for line in others)
+    assert text.count("usage:") == 1
+    assert max(map(len, text.splitlines())) <= 100
 
 
 def test_no_command_shows_the_help_as_an_error(command):
@@ -80,7 +94,7 @@ def test_no_command_shows_the_help_as_an_error(command):
     ("name", "advice"),
     [
         ("chek", "write check"),
-        ("--config", "write one of run, check, topics, state, offsets, smooth, tune, demo"),
+        ("--xyz", f"write one of {', '.join(COMMANDS)}"),
     ],
 )
 def test_an_unknown_command_is_told_with_the_nearest(command, name: str, advice: str):

@@ -634,7 +634,7 @@ def test_help_begins_with_examples_and_shows_what_matters(smooth):
     printed = smooth("--help")
 
     lines = printed.out.splitlines()
-    assert lines[4].startswith("  stream-ewma smooth readings.csv ")
+    assert lines[2].startswith("  stream-ewma smooth readings.csv ")
     assert "  kcat -C " in printed.out
     assert "--smoothing.alpha NUMBER" in printed.out
     assert "--kafka." not in printed.out

@@ -276,7 +276,7 @@ def test_the_settings_that_are_there_do_not_matter_to_the_search(run_tune, file:
 def test_help_begins_with_examples(run_tune):
     lines = run_tune("--help").out.splitlines()
 
-    assert lines[4] == "  stream-ewma tune readings.csv"
+    assert lines[2] == "  stream-ewma tune readings.csv"
     assert max(map(len, lines)) <= 100
     assert set(tune.FLAGS) > set(recorded.FLAGS)
 

@@ -5,17 +5,10 @@ import re
 import shlex
 from pathlib import Path
 
-from stream_ewma.cli import offsets, settings_flags, smooth, state, tune
+from stream_ewma.cli import settings_flags
+from stream_ewma.cli.commands import COMMANDS, module_of, takes_settings
 from stream_ewma.settings.names import settings
 from tests.support.settings_table import README, in_readme, table
-
-COMMANDS = {"run", "check", "topics", "state", "offsets", "smooth", "tune", "demo", "version"}
-OWN_FLAGS = {
-    "smooth": smooth.FLAGS,
-    "tune": tune.FLAGS,
-    "state": state.FLAGS,
-    "offsets": offsets.FLAGS,
-}
 
 
 def test_the_readmes_table_of_settings_is_the_models():
@@ -29,15 +22,18 @@ def command_lines() -> list[str]:
     """Each `stream-ewma ...` line in the README's code blocks."""
     blocks = re.findall(r"```\w*\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
     text = "\n".join(blocks).replace("\\\n", " ")
-    return re.findall(r"^\W*(?:\S+=\S+ )*(stream-ewma .*)$", text, re.MULTILINE)
+    return re.findall(r"^(?:\W*(?:\S+=\S+ )*|.* \| )(stream-ewma .*)$", text, re.MULTILINE)
 
 
 def test_the_readmes_commands_exist_with_their_flags():
     for line in command_lines():
         _, command, *arguments = shlex.split(line, comments=True)
+        if command == "version":
+            continue
         assert command in COMMANDS, line
-        if command not in {"demo", "version"}:
-            assert settings_flags.split(arguments, OWN_FLAGS.get(command, ()))[1] == [], line
+        module = module_of(command)
+        if takes_settings(module):
+            assert settings_flags.split(arguments, getattr(module, "FLAGS", ()))[1] == [], line
 
 
 def test_links_in_the_readme_lead_to_files():

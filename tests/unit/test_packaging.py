@@ -13,7 +13,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from stream_ewma import cli
+from stream_ewma.cli.commands import COMMANDS
 from stream_ewma.cli.run import _LAST_GRACE_S
 from stream_ewma.settings import load_settings
 from stream_ewma.settings.names import sections
@@ -137,7 +137,7 @@ def test_the_compose_files_commands_are_commands_of_the_service(compose, stages)
 
     assert entry == ["stream-ewma"]
     assert {s["command"][0] for s in ours} == {"run", "topics"}
-    assert {s["command"][0] for s in ours} <= set(cli._COMMANDS)
+    assert {s["command"][0] for s in ours} <= set(COMMANDS)
 
 
 def test_tests_and_compose_file_use_the_same_kafka(compose):
@@ -180,7 +180,7 @@ def test_the_compose_files_healthcheck_is_a_command_of_the_service(compose):
 
     assert (how, program) == ("CMD", "stream-ewma"), "the image's shell is none to count on"
     assert command == "healthcheck"
-    assert command in cli._COMMANDS or "http" not in sections()
+    assert command in COMMANDS or "http" not in sections()
 
 
 def test_the_container_is_given_the_time_that_a_stop_takes(compose):
