@@ -22,6 +22,7 @@ _COMMANDS = {
     "topics": "show (plan) or make (create) the topics that are missing",
     "state": "the kept state: get, list, export, import, reset",
     "offsets": "how far the group has come (show); past what cannot be read (skip)",
+    "dlq": "the dead letters: list, show, replay",
     "smooth": "smooth a file: CSV, JSON lines or Parquet",
     "tune": "find the factor that suits recorded readings",
     "demo": "see it work on this machine's own metrics, without Kafka",

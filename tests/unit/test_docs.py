@@ -5,16 +5,28 @@ import re
 import shlex
 from pathlib import Path
 
-from stream_ewma.cli import offsets, settings_flags, smooth, state, tune
+from stream_ewma.cli import dlq, offsets, settings_flags, smooth, state, tune
 from stream_ewma.settings.names import settings
 from tests.support.settings_table import README, in_readme, table
 
-COMMANDS = {"run", "check", "topics", "state", "offsets", "smooth", "tune", "demo", "version"}
+COMMANDS = {
+    "run",
+    "check",
+    "topics",
+    "state",
+    "offsets",
+    "dlq",
+    "smooth",
+    "tune",
+    "demo",
+    "version",
+}
 OWN_FLAGS = {
     "smooth": smooth.FLAGS,
     "tune": tune.FLAGS,
     "state": state.FLAGS,
     "offsets": offsets.FLAGS,
+    "dlq": dlq.FLAGS,
 }
 
 
