@@ -5,7 +5,7 @@ import re
 import shlex
 from pathlib import Path
 
-from stream_ewma.cli import dlq, offsets, settings_flags, smooth, state, tune
+from stream_ewma.cli import check, dlq, offsets, settings_flags, smooth, state, tune
 from stream_ewma.settings.names import settings
 from tests.support.settings_table import README, in_readme, table
 
@@ -27,6 +27,7 @@ OWN_FLAGS = {
     "state": state.FLAGS,
     "offsets": offsets.FLAGS,
     "dlq": dlq.FLAGS,
+    "check": check.FLAGS,
 }
 
 
