@@ -2,6 +2,8 @@
 
 import base64
 import json
+import re
+import time
 
 import pytest
 
@@ -228,3 +230,21 @@ def test_a_topic_of_dead_letters_made_anew_is_noticed(app):
     assert "it was created anew" in said
     assert "5 dead letters replayed" in app.do("dlq", "replay", "--again")
     assert app.do("dlq", "replay").startswith("0 dead letters")
+
+
+def test_what_was_replayed_is_remembered_beyond_the_brokers_week(app, own_broker):
+    if app.job.cluster.bootstrap != own_broker.bootstrap:
+        pytest.skip("the broker's files are not ours to read")
+    app.do("dlq", "replay")
+
+    text = ""
+    for log in own_broker.data.glob("__consumer_offsets-*/*.log"):
+        text += own_broker.run_tool(
+            "kafka.tools.DumpLogSegments",
+            *("--offsets-decoder", "--print-data-log", "--files", str(log)),
+        )
+
+    rows = [line for line in text.splitlines() if f"{app.group}-dlq-replay" in line]
+    expiries = [int(at) for row in rows for at in re.findall(r'expireTimestamp"?[:=](\d+)', row)]
+    assert expiries, rows
+    assert min(expiries) > (time.time() + 5 * 365 * 86_400) * 1000
