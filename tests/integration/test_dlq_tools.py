@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -42,6 +43,20 @@ def app(make_job, tmp_path):
     job.dead_letters(len(LETTERS))
     service.stop()
     return made
+
+
+def letter_of(source, topic):
+    """The dead letter that a record at offset 999 of a topic would have become."""
+    added = {
+        "__streams.errors.exception": b"",
+        "__streams.errors.message": b"too much",
+        "__streams.errors.stacktrace": b"",
+        "__streams.errors.topic": topic.encode(),
+        "__streams.errors.partition": str(source.partition).encode(),
+        "__stream_ewma.errors.reason": b"too_large",
+        "__streams.errors.offset": b"999",
+    }
+    return replace(source, headers=(*source.headers, *added.items()))
 
 
 def back(app):
@@ -181,19 +196,7 @@ def test_a_reading_that_is_still_bad_becomes_a_letter_again(app):
 def test_what_the_broker_refuses_is_named_and_the_others_go_back(app):
     app.job.cluster.configure_topic(app.topic, max_message_bytes="200")
     big = bad(b"x" * 500, 0, at=90)
-    letter = [
-        *OWN,
-        ("__streams.errors.exception", b""),
-        ("__streams.errors.message", b"too much"),
-        ("__streams.errors.stacktrace", b""),
-        ("__streams.errors.topic", app.topic.encode()),
-        ("__streams.errors.partition", b"0"),
-        ("__stream_ewma.errors.reason", b"too_large"),
-        ("__streams.errors.offset", b"999"),
-    ]
-    app.job.cluster.produce(
-        app.job.dead, [Message(big.key, big.value, big.timestamp, tuple(letter))]
-    )
+    app.job.cluster.produce(app.job.dead, [letter_of(big, app.topic)])
 
     ended = app.run("dlq", "replay")
 
@@ -204,13 +207,15 @@ def test_what_the_broker_refuses_is_named_and_the_others_go_back(app):
 
 
 def test_letters_of_other_services_stay(app):
-    app.job.cluster.produce(app.job.dead, [bad(b"?", 0), bad(b"!", 1)])
+    other = app.job.cluster.create_topic(partitions=2)
+    app.job.cluster.produce(app.job.dead, [bad(b"?", 0), letter_of(bad(b"!", 1), other)])
 
     assert "(not of this service)" in app.do("dlq", "list")
     told = app.do("dlq", "replay")
 
     assert "2 dead letters left out: of no topic of input.topics" in told
     assert back(app) == in_order(LETTERS)
+    assert app.job.cluster.read(other) == []
 
 
 def test_without_a_topic_of_dead_letters_it_says_what_to_do(app):

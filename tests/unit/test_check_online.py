@@ -1,15 +1,16 @@
 """`stream-ewma check --online` without a broker: how ticks look, and what makes them."""
 
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from stream_ewma.cli import check, main
+from stream_ewma.cli import check, check_online, main
 from stream_ewma.cli.check_online import summary, tick_line
 from stream_ewma.kafka.permissions import Operation, topic_ticks
 from stream_ewma.kafka.reaching import _NEEDED, certificate_tick, version_ticks
-from stream_ewma.kafka.ticks import Sign, good, problem, unknown, warning
+from stream_ewma.kafka.ticks import Sign, Tick, good, problem, unknown, warning
 from stream_ewma.kafka.topic_ids import Sight, told
 from stream_ewma.settings import load_settings
 
@@ -128,3 +129,19 @@ def test_wrong_settings_are_told_before_a_broker_is_asked(
     assert main(["check", str(file), "--online", "--smoothing.alpha", "7"]) == 78
     assert capsys.readouterr().out == ""
     assert check.FLAGS == ("online", "deny-warnings")
+
+
+@pytest.mark.parametrize(("flags", "code"), [([], 0), (["--deny-warnings"], 1)])
+def test_warnings_are_findings_where_they_are_denied(
+    file: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str], code: int
+) -> None:
+    async def bootstrap(_settings: object) -> AsyncIterator[tuple[Tick, bool]]:
+        yield certificate_tick("k:1", 3), True
+
+    async def cluster(_settings: object) -> AsyncIterator[Tick]:
+        yield unknown("this")
+
+    monkeypatch.setattr(check_online, "bootstrap_ticks", bootstrap)
+    monkeypatch.setattr(check_online, "cluster_ticks", cluster)
+
+    assert main(["check", str(file), "--online", *flags]) == code
