@@ -3,12 +3,20 @@
 stream-ewma check
 stream-ewma check stream-ewma.yaml
 stream-ewma check --config stream-ewma.yaml --smoothing.half_life 30s
+stream-ewma check --online
+
+With --online also everything that the service needs of the brokers, a line for each thing: names,
+connections, certificates, login, versions, topics, permissions, the group and its lag. It ends with
+0 if all is well, 1 if not, and 69 or 77 if no broker lets this client in. A member that runs
+notices nothing of it.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import Final
 
 from stream_ewma.cli import settings_flags
 from stream_ewma.settings import Settings
@@ -16,11 +24,17 @@ from stream_ewma.settings.smoothing import FACTOR_NAMES
 from stream_ewma.settings.sources import config_file, process_environment
 from stream_ewma.settings.values import format_duration
 
+FLAGS: Final = ("online", "deny-warnings")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The file, and the flags of every setting."""
     parser.usage = "%(prog)s [FILE] [FLAGS]"
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="as --config FILE")
+    parser.add_argument("--online", action="store_true", help="look at the brokers as well")
+    parser.add_argument(
+        "--deny-warnings", action="store_true", help="end with 1 for what is only a warning, too"
+    )
     settings_flags.add_arguments(parser)
 
 
@@ -36,6 +50,10 @@ def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
     arguments.config = arguments.file or arguments.config or config_file(process_environment())
     settings = settings_flags.load(arguments, unknown)
     sys.stdout.write(f"{arguments.config or 'settings'}: ok\n{summary(settings)}")
+    if arguments.online:
+        # By name, so that a check without brokers need not wait for what speaks to them.
+        online = import_module("stream_ewma.cli.check_online")
+        return int(online.run_online(settings, deny_warnings=arguments.deny_warnings))
     return 0
 
 

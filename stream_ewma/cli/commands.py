@@ -19,6 +19,7 @@ GROUPS: Final = {
     "look at it": {
         "state": "the kept state: get, list, export, import, reset",
         "offsets": "how far the group has come (show); past what cannot be read (skip)",
+        "dlq": "the dead letters: list, show, replay",
     },
     "lines and files, without Kafka": {
         "pipe": "smooth the lines of standard input to standard output",

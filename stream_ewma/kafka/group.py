@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -81,6 +81,13 @@ class _OffsetDelete(Request[_OffsetDeleteStruct]):  # type: ignore[misc]  # aiok
         return request_struct_class(self._group, self._topics)
 
 
+class Noted(NamedTuple):
+    """A committed offset, and the text that was committed with it."""
+
+    offset: int
+    note: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Stuck:
     """A batch that cannot be read.
@@ -146,14 +153,21 @@ class Group:
         admin client names every partition it was asked for, with -1 where nothing is committed,
         so that a partition missing from the answer is an error and is asked for again.
         """
+        found = await self.noted(partitions)
+        return {partition: noted and noted.offset for partition, noted in found.items()}
+
+    async def noted(self, partitions: Iterable[Partition]) -> dict[Partition, Noted | None]:
+        """The same, with what was noted beside each offset."""
         tps = {TopicPartition(p.topic, p.number): p for p in partitions}
 
-        async def ask() -> dict[Partition, int | None]:
+        async def ask() -> dict[Partition, Noted | None]:
             answer = await self._admin.list_consumer_group_offsets(self._name, partitions=list(tps))
             if any(tp not in answer for tp in tps):
                 raise KafkaError("the coordinator left a partition out of its answer")
             return {
-                partition: None if answer[tp].offset == _UNSET else int(answer[tp].offset)
+                partition: None
+                if answer[tp].offset == _UNSET
+                else Noted(int(answer[tp].offset), answer[tp].metadata or "")
                 for tp, partition in tps.items()
             }
 
@@ -204,11 +218,23 @@ class Group:
         Raises:
             ServiceRunningError: the group has members.
         """
+        await self.note({partition: Noted(offset) for partition, offset in offsets.items()})
+
+    async def note(self, offsets: Mapping[Partition, Noted], *, keep_ms: int = _UNSET) -> None:
+        """Commit offsets with a note beside each.
+
+        Args:
+            offsets: what to commit.
+            keep_ms: how long it is kept; by default as long as the brokers keep the offsets of
+                groups without members, which is a week.
+
+        Raises:
+            ServiceRunningError: the group has members.
+        """
         topics = [
-            (topic, [(p.number, offsets[p], "") for p in group])
-            for topic, group in _by_topic(offsets)
+            (topic, [(p.number, *offsets[p]) for p in group]) for topic, group in _by_topic(offsets)
         ]
-        request = OffsetCommitRequest(self._name, _NO_GENERATION, "", _UNSET, topics)
+        request = OffsetCommitRequest(self._name, _NO_GENERATION, "", keep_ms, topics)
 
         async def ask() -> None:
             for _, partitions in (await self._ask_coordinator(request)).topics:

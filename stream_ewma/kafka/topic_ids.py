@@ -7,12 +7,13 @@ import base64
 import uuid
 from collections.abc import Iterable
 from io import BytesIO
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     IncompatibleBrokerVersion,
     LeaderNotAvailableError,
+    TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
     for_code,
 )
@@ -29,6 +30,7 @@ from aiokafka.protocol.types import (
 )
 
 _NO_ID: Final = uuid.UUID(int=0)
+_NOT_TOLD: Final = -(2**31)
 
 ABSENT: Final = frozenset({UnknownTopicOrPartitionError, LeaderNotAvailableError})
 """What a broker answers about a topic that does not exist, or does not yet."""
@@ -112,13 +114,14 @@ class _Metadata10Struct(RequestStruct):  # type: ignore[misc]  # aiokafka has no
 class _Metadata10(Request[_Metadata10Struct]):  # type: ignore[misc]  # aiokafka has no types
     API_KEY = 3
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], *, operations: bool = False) -> None:
         self._names = list(names)
+        self._operations = operations
 
     def build(self, request_struct_class: type[_Metadata10Struct]) -> _Metadata10Struct:
         topics: list[tuple[uuid.UUID, str, dict[int, bytes]]]
         topics = [(_NO_ID, name, {}) for name in self._names]
-        return request_struct_class(topics, False, False, False, {})
+        return request_struct_class(topics, False, False, self._operations, {})
 
 
 async def ask_topic_ids(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, str | None]:
@@ -140,6 +143,44 @@ async def ask_topic_ids(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dic
         if error not in ABSENT:
             ids[topic["name"]] = _text(topic["topic_id"])
     return ids
+
+
+class Sight(NamedTuple):
+    """A topic as this user sees it.
+
+    Attributes:
+        operations: bit n stands for Kafka's operation of number n, which the user may do; None
+            where the brokers do not tell.
+        leaderless: how many of its partitions have no leader.
+    """
+
+    operations: int | None
+    leaderless: int
+
+
+async def ask_sight(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, Sight]:
+    """What the user may do with each topic that exists; nothing with one that it may not see.
+
+    Raises:
+        KafkaError: no broker answers, or they are too old to tell.
+    """
+    answer = await admin._send_request(_Metadata10(names, operations=True))  # noqa: SLF001  see above
+    found = {}
+    for topic in answer.to_object()["topics"]:
+        error = for_code(topic["error_code"])
+        if error is TopicAuthorizationFailedError:
+            found[topic["name"]] = Sight(0, 0)
+        elif topic["error_code"] and error not in ABSENT:
+            raise error(topic["name"])
+        elif error not in ABSENT:
+            leaderless = sum(partition["leader"] < 0 for partition in topic["partitions"])
+            found[topic["name"]] = Sight(told(topic["authorized_operations"]), leaderless)
+    return found
+
+
+def told(operations: int) -> int | None:
+    """Kafka's operations in an answer; None where it does not tell them."""
+    return None if operations == _NOT_TOLD else operations
 
 
 def _text(topic_id: uuid.UUID) -> str | None:

@@ -44,6 +44,7 @@ MAY_IMPORT = {
         "library",
         "files",
         *("engine.configuration", "engine.dead_letters", "engine.quantities", "engine.stored"),
+        "engine.replayed",
     },
     "library": {BASE, "smoothing"},  # stream_ewma/__init__.py: what users of Python import
 }

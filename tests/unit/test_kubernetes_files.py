@@ -158,8 +158,7 @@ def test_the_secrets_are_settings_mounted_where_the_service_looks(pod, container
 
     assert secret["secretName"] == example["metadata"]["name"]
     assert mounts["secrets"] == "/run/secrets"
-    # `http.token` may not be there yet.
-    assert set(example["stringData"]) - {"stream_ewma_http__token"} <= variables
+    assert set(example["stringData"]) <= variables
 
 
 def test_the_environment_holds_settings_and_nothing_that_looks_like_one(pod, container):

@@ -158,7 +158,7 @@ def test_an_alert_says_how_bad_it_is_and_what_to_do():
         assert rule["labels"]["severity"] in {"critical", "warning"}, name
         said = rule["annotations"]
         assert said.keys() == {"summary", "description", "runbook_url"}, name
-        assert said["runbook_url"] == f"README.md#{name.lower()}"
+        assert said["runbook_url"] == f"docs/runbook.md#{name.lower()}"
 
 
 def test_the_runbook_has_a_paragraph_for_each_alert_and_no_other():

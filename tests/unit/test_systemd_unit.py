@@ -90,8 +90,7 @@ def test_secrets_are_credentials_named_as_the_settings():
     assert f"{PREFIX}SECRETS_DIR=%d" in directives()["Environment"]
     secret = {f"{PREFIX}{name.replace('.', '__')}".lower() for name in settings()}
 
-    # `http.token` may not be there yet.
-    for name in set(directives()["LoadCredential"]) - {"stream_ewma_http__token"}:
+    for name in directives()["LoadCredential"]:
         assert name in secret
     for setting in settings().values():
         if setting.is_secret:
