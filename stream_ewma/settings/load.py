@@ -20,7 +20,7 @@ _OF_THE_CLUSTER = ("kafka", "delivery", "topics")
 
 
 def load_settings(
-    path: Path | None = None,
+    path: Path | str | None = None,
     *,
     overrides: Mapping[str, object] | None = None,
     env: Mapping[str, str] | None = None,
@@ -43,7 +43,8 @@ def load_settings(
     Raises:
         SettingsError: with one line for each thing that is wrong.
     """
-    layers = _layers(path, overrides or {}, env, secrets_dir)
+    file = None if path is None else Path(path)
+    layers = _layers(file, overrides or {}, env, secrets_dir)
     if recorded:
         layers.insert(0, Layer("recorded data", "name", {"input": dict(_OF_RECORDED_DATA)}))
     merged = _Merged(layers)

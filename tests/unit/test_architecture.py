@@ -46,7 +46,12 @@ MAY_IMPORT = {
         *("engine.configuration", "engine.dead_letters", "engine.quantities", "engine.stored"),
         "engine.replayed",
     },
-    "library": {BASE, "smoothing"},  # stream_ewma/__init__.py: what users of Python import
+    "library": {
+        BASE,
+        "smoothing",
+        "settings",
+        "service",
+    },  # stream_ewma/__init__.py: what users of Python import
 }
 ONLY_HERE = {
     "aiokafka": {"kafka"},

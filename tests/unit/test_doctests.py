@@ -22,7 +22,9 @@ def test_the_public_functions_show_what_they_do(name):
 
 
 def test_the_library_is_these_names():
-    assert sorted(stream_ewma.__all__) == ["Ewma", "Options", "__version__", "ewma", "smooth"]
+    library = ["Ewma", "Options", "ewma", "smooth"]
+    service = ["Settings", "Smoother", "load_settings"]
+    assert sorted(stream_ewma.__all__) == sorted([*library, *service, "__version__"])
     assert dir(stream_ewma) == sorted(stream_ewma.__all__)
     assert stream_ewma.ewma is series.ewma
     with pytest.raises(AttributeError, match="module 'stream_ewma' has no attribute 'emwa'"):

@@ -32,4 +32,8 @@ def test_a_training_loss_is_smoothed_as_tensorboard_does(run):
 
 
 def test_every_example_is_run():
-    assert {each.name for each in EXAMPLES.glob("*.py")} == {"optimizers.py", "training_loss.py"}
+    assert {each.name for each in EXAMPLES.glob("*.py")} == {
+        "fastapi_app.py",
+        "optimizers.py",
+        "training_loss.py",
+    }
