@@ -36,14 +36,14 @@ class Hooks:
         spawn: runs a coroutine beside the rest; if it fails, the service fails.
         fail: ends the service.
         on_room: called when a partition may want more.
-        on_step: called with each step.
+        on_step: called with each step, and the seconds that it took.
         on_ready: called each time all partitions that are assigned are being worked on.
     """
 
     spawn: Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
     fail: Callable[[BaseException], None]
     on_room: Callable[[], None]
-    on_step: Callable[[Partition, Step], None]
+    on_step: Callable[[Partition, Step, float], None]
     on_ready: Callable[[], None]
 
 

@@ -50,7 +50,7 @@ class Pipeline:
         size: how many records a transaction takes in.
         counters: what is counted.
         on_room: called when `wants_more` may have become true.
-        on_step: called with each step, after it was counted.
+        on_step: called with each step, after it was counted, and the seconds that it took.
 
     Attributes:
         partition: the same.
@@ -74,7 +74,7 @@ class Pipeline:
         size: TransactionSize,
         counters: Counters,
         on_room: Callable[[], None],
-        on_step: Callable[[Partition, Step], None],
+        on_step: Callable[[Partition, Step, float], None],
     ) -> None:
         self.partition = partition
         self.committed: int | None = None
@@ -306,7 +306,7 @@ class Pipeline:
             self.processed_at = loop.time()
             self._counters.step_duration.observe(self.processed_at - began)
             self._counters.step_records.observe(step.consumed)
-            self._finish(step, runs)
+            self._finish(step, runs, self.processed_at - began)
         finally:
             self._idle.set()
 
@@ -328,7 +328,7 @@ class Pipeline:
         self._on_room()
         return runs
 
-    def _finish(self, step: Step, runs: list[BatchRun]) -> None:
+    def _finish(self, step: Step, runs: list[BatchRun], seconds: float) -> None:
         self._ledger.add(step, _size([run for run in runs if run.next_offset <= step.next_offset]))
         if step.event_time is not None:
             self.event_time = max(step.event_time, self.event_time or step.event_time)
@@ -343,7 +343,7 @@ class Pipeline:
             # Compressed batches can unfold to more than one step may hold: the rest comes next.
             self._waiting.extendleft(reversed(runs))
             self._waiting_bytes += _size(runs)
-        self._on_step(self.partition, step)
+        self._on_step(self.partition, step, seconds)
 
     def _refused(self, batch: OutgoingBatch) -> list[OutgoingBatch]:
         offset = int(batch.source().offset[0])

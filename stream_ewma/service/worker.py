@@ -26,6 +26,7 @@ from stream_ewma.service.partitions import Hooks, Partitions
 from stream_ewma.service.pipeline import Pipeline
 from stream_ewma.service.positions import TopicIdentity
 from stream_ewma.service.standby import Standbys
+from stream_ewma.service.tracing import tracer_of
 from stream_ewma.service.watchdog import Watchdog
 from stream_ewma.service.watching import Watchers
 from stream_ewma.settings import Settings
@@ -72,6 +73,7 @@ class Worker:
         self._following: asyncio.Task[None] | None = None
         self._rejections: Counter[Reason] = Counter()
         self._rejections_logged: dict[Reason, float] = {}
+        self._tracer = tracer_of(settings)
         self.counters = Counters()
         opening = Opening(
             settings,
@@ -202,8 +204,10 @@ class Worker:
             await asyncio.sleep(_LOOP_LAG_S)
             self.counters.loop_lag.observe(loop.time() - due)
 
-    def _stepped(self, partition: Partition, step: Step) -> None:
+    def _stepped(self, partition: Partition, step: Step, seconds: float) -> None:
         self._watchers.publish(partition, step)
+        if self._tracer is not None:
+            self._tracer.stepped(partition, step, seconds)
         if step.unreadable is not None:
             self._consumer.park(partition)
             _log.error(
@@ -351,6 +355,8 @@ class Worker:
         await within(self._partitions.stop())
         for task in list(self._background):
             task.cancel()
+        if self._tracer is not None:
+            await within(asyncio.to_thread(self._tracer.stop))
         self._threads.shutdown(wait=False, cancel_futures=True)
         if clean and not drained and not self._failure.done():
             raise DrainError(

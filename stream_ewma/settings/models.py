@@ -17,6 +17,7 @@ from stream_ewma.settings.sections import (
     OutputSettings,
     StateSettings,
     TopicsSettings,
+    TracingSettings,
 )
 from stream_ewma.settings.smoothing import SmoothingSettings
 from stream_ewma.settings.values import ApplicationId, Whole
@@ -54,6 +55,7 @@ class Settings(BaseSettings):
     delivery: DeliverySettings = DeliverySettings()
     topics: TopicsSettings = TopicsSettings()
     http: HttpSettings = HttpSettings()
+    tracing: TracingSettings = TracingSettings()
     log: LogSettings = LogSettings()
 
     @classmethod

@@ -244,3 +244,10 @@ class HttpSettings(Section):
     """Whether keys, partitions and samples can be asked for."""
     metrics: bool = True
     """Whether Prometheus may ask."""
+
+
+class TracingSettings(Section):
+    """OpenTelemetry; where to is said by its own variables."""
+
+    enabled: bool = False
+    """Whether there is a span for each set of batches; needs stream-ewma[tracing]."""

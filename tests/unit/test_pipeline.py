@@ -67,7 +67,7 @@ def pipeline(engine: Engine, on_error: str = "dlq") -> Pipeline:
         TransactionSize(1_000_000, 60),
         Counters(),
         lambda: None,
-        lambda _partition, _step: None,
+        lambda _partition, _step, _seconds: None,
     )
 
 
