@@ -17,7 +17,7 @@ CONFIG = ROOT / "config"
 PROMETHEUS = CONFIG / "prometheus"
 DASHBOARD = CONFIG / "grafana" / "dashboards" / "stream-ewma.json"
 PROVISIONING = CONFIG / "grafana" / "provisioning"
-RUNBOOK = ROOT / "docs" / "runbook.md"
+README = ROOT / "README.md"
 PROMTOOL = shutil.which("promtool")
 
 HISTOGRAMS = {
@@ -158,15 +158,21 @@ def test_an_alert_says_how_bad_it_is_and_what_to_do():
         assert rule["labels"]["severity"] in {"critical", "warning"}, name
         said = rule["annotations"]
         assert said.keys() == {"summary", "description", "runbook_url"}, name
-        assert said["runbook_url"] == f"docs/runbook.md#{name.lower()}"
+        assert said["runbook_url"] == f"README.md#{name.lower()}"
+
+
+def runbook() -> str:
+    """That section of the README."""
+    text = README.read_text("utf-8")
+    return text[text.index("\n## Runbook\n") : text.index("\n### Upgrade and rollback\n")]
 
 
 def test_the_runbook_has_a_paragraph_for_each_alert_and_no_other():
-    assert re.findall(r"^### (.+)$", RUNBOOK.read_text("utf-8"), re.MULTILINE) == alerts()
+    assert re.findall(r"^### (.+)$", runbook(), re.MULTILINE) == alerts()
 
 
 def test_a_paragraph_of_the_runbook_says_what_to_look_at_and_what_to_do():
-    _, *paragraphs = re.split(r"^##+ ", RUNBOOK.read_text("utf-8"), flags=re.MULTILINE)
+    _, *paragraphs = re.split(r"^##+ ", runbook(), flags=re.MULTILINE)
     named = {text.splitlines()[0]: text for text in paragraphs}
 
     for alert in alerts():
@@ -175,7 +181,7 @@ def test_a_paragraph_of_the_runbook_says_what_to_look_at_and_what_to_do():
 
 
 def test_the_runbook_names_what_exists():
-    text = RUNBOOK.read_text("utf-8")
+    text = runbook()
     sections = {name.partition(".")[0] for name in settings()}
     named = {
         name for name in re.findall(r"`([a-z_]+\.[a-z_]+)(?::[^`]*)?`", text)
@@ -186,7 +192,7 @@ def test_the_runbook_names_what_exists():
     assert named
     assert named <= settings().keys()
     for link in re.findall(r"\]\((?!#)([^)#]+)", text):
-        assert (RUNBOOK.parent / link).exists(), link
+        assert (ROOT / link).exists(), link
 
 
 def test_the_alerts_know_only_metrics_that_exist():
