@@ -57,7 +57,7 @@ class Rejected:
     Attributes:
         offset: of the record.
         timestamp: of the record, in milliseconds since the epoch.
-        key: of the record.
+        key: of the record, cut short.
         reason: why.
         preview: the first bytes of its value; None: it has none.
         size: bytes of its value.

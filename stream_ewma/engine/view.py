@@ -99,12 +99,12 @@ def rejected_of(records: RecordColumns, rows: Int64, reasons: Sequence[Reason]) 
     last = list(zip(rows.tolist(), reasons, strict=True))[-_MOST_REJECTED:]
     found = []
     for row, reason in last:
-        value = records.values.item(row)
+        key, value = records.keys.item(row), records.values.item(row)
         found.append(
             Rejected(
                 int(records.offset[row]),
                 int(records.timestamp[row]),
-                records.keys.item(row),
+                None if key is None else key[:_PREVIEW_BYTES],
                 reason,
                 None if value is None else value[:_PREVIEW_BYTES],
                 0 if value is None else len(value),

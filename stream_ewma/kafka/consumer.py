@@ -162,13 +162,12 @@ class GroupConsumer:
     def end(self, partition: Partition) -> int | None:
         """End of the partition as the last answer of its broker told it; None: not known."""
         tp = _tp(partition)
-        try:
-            if self._settings.input.isolation_level == "read_committed":
-                end = self._consumer.last_stable_offset(tp)
-            else:
-                end = self._consumer.highwater(tp)
-        except IllegalStateError:
+        if tp not in self._consumer.assignment():
             return None
+        if self._settings.input.isolation_level == "read_committed":
+            end = self._consumer.last_stable_offset(tp)
+        else:
+            end = self._consumer.highwater(tp)
         return None if end is None or end < 0 else int(end)
 
     async def position(self, partition: Partition) -> int | None:

@@ -76,7 +76,7 @@ class Delivery:
         partition: the input partition; outputs and dead letters keep its number.
         position: offset up to which everything was delivered before.
         on_refused: called with a batch of one refused record, on the event loop.
-        on_replaced: called each time a producer was replaced.
+        on_failed: called with the topic and the error of a batch that failed.
         on_room: called when `has_room` may have become true.
     """
 
@@ -86,13 +86,13 @@ class Delivery:
         partition: Partition,
         position: int,
         on_refused: OnRefused,
-        on_replaced: Callable[[], None],
+        on_failed: Callable[[str, BaseException], None],
         on_room: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._partition = partition
         self._on_refused = on_refused
-        self._on_replaced = on_replaced
+        self._on_failed = on_failed
         self._on_room = on_room
         self._topics = destinations(settings, partition)
         self._producer = PartitionProducer(settings)
@@ -206,7 +206,8 @@ class Delivery:
         error = first.failure or TimeoutError("no answer to a batch")
         first.attempts += 1
         await self._producer.stop()
-        self._on_replaced()
+        if first.batch is not None:
+            self._on_failed(self._topics[first.batch.destination], error)
         if first.batch is not None and is_refusal(error, first.attempts):
             await self._deliver_piecewise(first.batch)
             first.future, first.error = _done(), None

@@ -63,7 +63,6 @@ class Counters:
         odd_starts: partitions taken over with a warning.
         lost: records that retention removed unread (`input.on_gap: accept`).
         recoveries: times a partition was given up after a failure and taken over anew.
-        resends: times a producer was replaced after a failed batch.
         publish_errors: failed batches and commits, by topic and class of the error.
         latency: seconds from a record's timestamp until its output is published, by input topic.
         step_duration: seconds that a step takes.
@@ -82,7 +81,6 @@ class Counters:
     odd_starts: int = 0
     lost: int = 0
     recoveries: int = 0
-    resends: int = 0
     publish_errors: Counter[tuple[str, str]] = field(default_factory=Counter)
     latency: defaultdict[str, Distribution] = field(
         default_factory=lambda: defaultdict(Distribution)

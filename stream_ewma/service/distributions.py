@@ -48,7 +48,8 @@ class Distribution:
         ends = np.searchsorted(known, now_ms - self._below_ms)
         within = len(known) - ends  # values up to each bound
         self._counts += np.diff(within, prepend=0, append=len(known))
-        self.total += float((now_ms - known).sum()) / 1000
+        # A clock ahead of this one must not make the sum fall.
+        self.total += float(np.maximum(now_ms - known, 0).sum()) / 1000
 
     @property
     def cumulative(self) -> list[int]:

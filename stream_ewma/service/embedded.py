@@ -40,7 +40,7 @@ class Smoother:
         self._overview: Overview | None = None
 
     async def __aenter__(self) -> Self:
-        ready = asyncio.Event()
+        ready, self._stop = asyncio.Event(), asyncio.Event()
         self._service = asyncio.create_task(
             run_service(
                 self._settings,
@@ -117,7 +117,7 @@ class Smoother:
         watchers = self._overview.watchers
         watcher = watchers.join(Watched(wanted, others))
         try:
-            yield _each(watcher)
+            yield self._each(watcher)
         finally:
             watchers.leave(watcher)
 
@@ -125,16 +125,29 @@ class Smoother:
     def _runs(self) -> bool:
         return self._service is not None and not self._service.done()
 
+    async def _each(self, watcher: Watcher) -> AsyncIterator[Seen]:
+        """What is seen, until the service ends; raises what it has failed of."""
+        service = self._service
+        while service is not None and not service.done():
+            taking = asyncio.ensure_future(watcher.take(_PATIENCE_S))
+            try:
+                await asyncio.wait({taking, service}, return_when=asyncio.FIRST_COMPLETED)
+                taken = taking.result() if taking.done() else []
+            finally:
+                taking.cancel()
+            for seen in taken:
+                yield seen
+        if service is not None:
+            service.result()
+
     def _show(self, overview: Overview) -> None:
         self._overview = overview
 
     async def _end(self) -> None:
         self._stop.set()
         if self._service is not None:
-            await asyncio.wait({self._service})
-
-
-async def _each(watcher: Watcher) -> AsyncIterator[Seen]:
-    while True:
-        for seen in await watcher.take(_PATIENCE_S):
-            yield seen
+            try:
+                await asyncio.wait({self._service})
+            except asyncio.CancelledError:
+                self._service.cancel()
+                raise

@@ -12,6 +12,8 @@ from structlog.typing import EventDict, WrappedLogger
 _FLOOD: Final = 5
 """Lines of one kind in a row that are shown within `_FLOOD_S`."""
 _FLOOD_S: Final = 30.0
+_MOST_KINDS: Final = 1_000
+_KIND_CHARACTERS: Final = 100
 
 
 def set_up(
@@ -61,7 +63,9 @@ class Flood(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to show a record."""
-        kind = (record.name, str(record.msg))
+        if record.levelno >= logging.ERROR:
+            return True
+        kind = self._kind(record)
         recent = [at for at in self._shown.get(kind, ()) if at > record.created - _FLOOD_S]
         self._shown[kind] = recent
         if len(recent) >= _FLOOD:
@@ -73,6 +77,14 @@ class Flood(logging.Filter):
             record.msg, record.args = f"{record.getMessage()} ({left_out} more like it)", ()
             record.suppressed = left_out
         return True
+
+    def _kind(self, record: logging.LogRecord) -> tuple[str, str]:
+        """Lines of one kind say the same of the same thing, which stands first in most of them."""
+        about = str(record.args[0]) if isinstance(record.args, tuple) and record.args else ""
+        if len(self._shown) >= _MOST_KINDS:  # ready-made text has no end of kinds
+            self._shown.clear()
+            self._left_out.clear()
+        return record.name, f"{str(record.msg)[:_KIND_CHARACTERS]} {about[:_KIND_CHARACTERS]}"
 
 
 def _console() -> logging.Formatter:

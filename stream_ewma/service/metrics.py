@@ -54,6 +54,8 @@ def versions() -> dict[str, str]:
 class _Metrics(Collector):
     def __init__(self, overview: Overview) -> None:
         self._overview = overview
+        self._versions = versions()
+        self._config_hash = config_hash(overview.settings)
 
     def describe(self) -> Iterable[Metric]:
         return []
@@ -203,11 +205,11 @@ class _Metrics(Collector):
         yield rebalances
         yield _gauge("standby_partitions", "Warm copies kept.", overview.standby_count)
         yield _gauge("ready", "1: it is in the group and works.", not overview.unready())
-        yield _info("build", "What runs.", versions())
+        yield _info("build", "What runs.", self._versions)
         settings = overview.settings
         guarantee = settings.delivery.guarantee if settings.state.durable else "none"
         yield _info(
-            "config", "What it was told.", {"hash": config_hash(settings), "guarantee": guarantee}
+            "config", "What it was told.", {"hash": self._config_hash, "guarantee": guarantee}
         )
 
 

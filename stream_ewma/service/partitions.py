@@ -13,7 +13,13 @@ from stream_ewma.errors import BrokerUnavailableError, FatalError
 from stream_ewma.events import fields
 from stream_ewma.kafka.committer import RefusedError
 from stream_ewma.kafka.consumer import GroupConsumer
-from stream_ewma.kafka.errors import FencedError, KafkaError, explain, is_passing
+from stream_ewma.kafka.errors import (
+    FencedError,
+    KafkaError,
+    TransactionExpiredError,
+    explain,
+    is_passing,
+)
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.service.counters import Counters
 from stream_ewma.service.opening import Opened, Opening
@@ -225,6 +231,8 @@ class Partitions:
         while True:
             try:
                 return await self._opening.open(partition)
+            except TransactionExpiredError as error:
+                raise FatalError(f"{error}: raise delivery.transaction_timeout") from error
             except FencedError:
                 fenced += 1
                 if fenced > MOST_TROUBLES:
@@ -314,7 +322,9 @@ class Partitions:
         self._hooks.spawn(self._recover(pipeline, error), f"recovery {pipeline.partition}")
 
     def _count_failure(self, partition: Partition, error: BaseException) -> None:
-        self._counters.failures["fenced" if isinstance(error, FencedError) else "failed"] += 1
+        expired = isinstance(error, TransactionExpiredError)
+        fenced = isinstance(error, FencedError) and not expired
+        self._counters.failures["fenced" if fenced else "failed"] += 1
         topic = self._settings.output_topic(partition.topic)
         self._counters.publish_errors[topic, type(error).__name__] += 1
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from typing import TypeVar
 
 from stream_ewma.engine.outgoing import OutgoingBatch
@@ -60,6 +61,8 @@ class Pipeline:
         committer: the partition's transactions; None without `producer`.
         event_time: the greatest event time since the partition was taken over; None before.
         processed_at: when the last step ended, by the loop's clock; None before.
+        keys_count: keys that have state, as the last step left them.
+        state_bytes: memory of the keys and their state, likewise.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Pipeline:
         self.parked = False
         self.event_time: int | None = None
         self.processed_at: float | None = None
+        self.keys_count, self.state_bytes = task.keys_count, task.state_bytes
         self._task = task
         self._on_error = settings.dead_letters.on_error
         self._threads = threads
@@ -103,7 +107,7 @@ class Pipeline:
         self.committer: Committer | None = None
         self._commits: Commits | None = None
         if not settings.is_exactly_once:
-            ends = (self._refused, self._count_resend, self._is_delivered)
+            ends = (self._refused, self._count_failure, self._is_delivered)
             self.delivery = Delivery(settings, partition, task.position, *ends)
         if producer is not None:
             ends_of_cut = (self._is_committed, self._arrived.set)
@@ -117,16 +121,6 @@ class Pipeline:
     def position(self) -> int:
         """Offset of the next record to process."""
         return self._task.position
-
-    @property
-    def keys_count(self) -> int:
-        """Keys that have state."""
-        return self._task.keys_count
-
-    @property
-    def state_bytes(self) -> int:
-        """Memory of the keys and their state."""
-        return self._task.state_bytes
 
     def watch(self, watched: Watched) -> None:
         """Bring these samples with each step from now on."""
@@ -142,7 +136,14 @@ class Pipeline:
             if not self._is_sound:
                 raise NotThereError
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, at, self._task)
+            looking = loop.run_in_executor(self._threads, at, self._task)
+            try:
+                return await asyncio.shield(looking)
+            finally:
+                # Whoever asked may have gone; the thread still looks, and the turn is its.
+                while not looking.done():
+                    with suppress(asyncio.CancelledError):
+                        await asyncio.wait({looking})
 
     @property
     def has_committed(self) -> bool:
@@ -303,6 +304,7 @@ class Pipeline:
                 self._is_sound = False
                 step = await loop.run_in_executor(self._threads, self._task.process, runs)
                 self._is_sound = True
+                self.keys_count, self.state_bytes = self._task.keys_count, self._task.state_bytes
             self.processed_at = loop.time()
             self._counters.step_duration.observe(self.processed_at - began)
             self._counters.step_records.observe(step.consumed)
@@ -341,8 +343,9 @@ class Pipeline:
             self._waiting_bytes = 0
         elif step.next_offset < runs[-1].next_offset and self._active:
             # Compressed batches can unfold to more than one step may hold: the rest comes next.
-            self._waiting.extendleft(reversed(runs))
-            self._waiting_bytes += _size(runs)
+            left = [run for run in runs if run.next_offset > step.next_offset]
+            self._waiting.extendleft(reversed(left))
+            self._waiting_bytes += _size(left)
         self._on_step(self.partition, step, seconds)
 
     def _refused(self, batch: OutgoingBatch) -> list[OutgoingBatch]:
@@ -355,8 +358,8 @@ class Pipeline:
             )
         return self._task.refused(batch) if self._on_error == "dlq" else []
 
-    def _count_resend(self) -> None:
-        self._counters.resends += 1
+    def _count_failure(self, topic: str, error: BaseException) -> None:
+        self._counters.publish_errors[topic, type(error).__name__] += 1
 
 
 def _size(runs: list[BatchRun]) -> int:

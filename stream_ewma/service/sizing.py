@@ -34,13 +34,14 @@ class TransactionSize:
     def committed(self, records: int, seconds: float) -> None:
         """A transaction of so many records was open for so long."""
         if seconds > self._timeout_s * _SLOW:
-            self._reduce(records // 2)
+            self._reduce(min(records, self.limit) // 2)
         elif seconds < self._timeout_s * _QUICK:
             self.limit = min(self.limit * 2, self._most)
 
     def expired(self, records: int) -> None:
         """A transaction of about so many records did not end in time."""
-        self._reduce(records // 4)
+        # Offsets are counted, of which some have no record, and what is computed already.
+        self._reduce(min(records, self.limit) // 4)
 
     def _reduce(self, records: int) -> None:
         self.limit = min(self.limit, max(records, LEAST_RECORDS))

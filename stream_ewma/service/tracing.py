@@ -4,6 +4,8 @@ Names are those of the messaging conventions, version 1.44, which are still in d
 Where spans go is said by OpenTelemetry's own variables (OTEL_EXPORTER_OTLP_ENDPOINT and others).
 """
 
+import asyncio
+import threading
 import time
 from importlib import import_module
 from typing import Any, Final
@@ -14,6 +16,7 @@ from stream_ewma.kafka.partition import Partition
 from stream_ewma.settings import Settings
 
 _NS: Final = 1e9
+_STOP_S: Final = 2.0
 
 
 class Tracer:
@@ -51,9 +54,14 @@ class Tracer:
         )
         span.end(end)
 
-    def stop(self) -> None:
-        """Send what is still to be sent."""
-        self._provider.shutdown()
+    async def stop(self) -> None:
+        """Send what is still to be sent, but wait no longer than a collector that answers needs."""
+        # A thread that does not keep the process: the exporter tries again for half a minute.
+        sending = threading.Thread(target=self._provider.shutdown, daemon=True)
+        sending.start()
+        until = time.monotonic() + _STOP_S
+        while sending.is_alive() and time.monotonic() < until:  # noqa: ASYNC110  a thread's end
+            await asyncio.sleep(0.02)
 
 
 def tracer_of(settings: Settings) -> Tracer | None:

@@ -82,7 +82,8 @@ class Troubles:
             await self._note_refused(partition, error.batch, is_ours)
         elif isinstance(error, TransactionExpiredError):
             self._note_expired(pipeline, error)
-            await asyncio.sleep(RETRY_S)
+            # It may have slept, and be fenced: see below.
+            await asyncio.sleep(2 * self._settings.kafka.heartbeat_interval_ms / 1000)
         elif isinstance(error, FencedError):
             _log.warning(
                 "%s: fenced: another member has taken it over",

@@ -57,6 +57,8 @@ def warm_up(config: TaskConfig) -> None:
     far = split_runs((1 << 40).to_bytes(8, "big") + data[8:])
     for batch in task.process(split_runs(data)).batches:
         batch.encoded.to_bytes(-1, -1, -1, False)
+    task.look_up([b"k", b"nobody"])
+    task.page(b"k", 0, 1, 1)
     if config.durable:
         kept = b"".join(batch.to_bytes(-1, -1, -1, False) for batch in task.cut().batches)
         restored = PartitionTask("warm-up", 0, 0, config, (0, 0))

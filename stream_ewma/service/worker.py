@@ -356,7 +356,7 @@ class Worker:
         for task in list(self._background):
             task.cancel()
         if self._tracer is not None:
-            await within(asyncio.to_thread(self._tracer.stop))
+            await within(self._tracer.stop())
         self._threads.shutdown(wait=False, cancel_futures=True)
         if clean and not drained and not self._failure.done():
             raise DrainError(

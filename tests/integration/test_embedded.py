@@ -76,7 +76,10 @@ async def test_what_ends_it_is_raised_on_leaving(make_job, tmp_path):
     job = make_job()
     job.change("dead_letters", on_error="fail")
     smoother = await Smoother(settings_of(job, tmp_path)).__aenter__()
-    await asyncio.to_thread(job.produce, [Message(b"k", b"no number")])
+    async with smoother.watch("sensor-1") as samples:
+        await asyncio.to_thread(job.produce, [Message(b"k", b"no number")])
+        with pytest.raises(FatalError, match="on_error: fail"):
+            await asyncio.wait_for(anext(samples), 60)
 
     with pytest.raises(FatalError, match="on_error: fail"):
         await asyncio.wait_for(smoother.wait(), 60)

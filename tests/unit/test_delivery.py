@@ -47,7 +47,12 @@ async def subject(monkeypatch: pytest.MonkeyPatch) -> Delivery:
         env={},
     )
     return Delivery(
-        settings, Partition("readings", 0), 0, lambda _batch: [], lambda: None, lambda: None
+        settings,
+        Partition("readings", 0),
+        0,
+        lambda _batch: [],
+        lambda _topic, _error: None,
+        lambda: None,
     )
 
 

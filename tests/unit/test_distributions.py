@@ -25,7 +25,7 @@ def test_many_ages_count_as_each_of_them_would(times: list[int], now_ms: int) ->
     at_once, one_by_one = Distribution(), Distribution()
     for each in times:
         if each >= 0:
-            one_by_one.observe((now_ms - each) / 1000)
+            one_by_one.observe(max(now_ms - each, 0) / 1000)
 
     at_once.observe_since(now_ms, np.sort(np.array(times, np.int64)))
 

@@ -102,16 +102,28 @@ def test_the_same_line_again_and_again_is_shown_some_times_and_counted(
     clock = [1000.0]
     monkeypatch.setattr("time.time", lambda: clock[0])
     monkeypatch.setattr("time.time_ns", lambda: int(clock[0] * 1e9))
-    for partition in range(40):
-        log.warning("%d: no answer", partition)
-    log.warning("another")
+    for attempt in range(40):
+        log.warning("%s: no answer (%d)", "a-0", attempt)
+    log.warning("%s: no answer (%d)", "a-1", 0)
     clock[0] += 31
-    log.warning("%d: no answer", 40)
+    log.warning("%s: no answer (%d)", "a-0", 40)
 
     messages = [line["message"] for line in lines(stderr)]
     assert messages == [
-        *(f"{partition}: no answer" for partition in range(5)),
-        "another",
-        "40: no answer (35 more like it)",
+        *(f"a-0: no answer ({attempt})" for attempt in range(5)),
+        "a-1: no answer (0)",
+        "a-0: no answer (40) (35 more like it)",
     ]
     assert lines(stderr)[-1]["suppressed"] == 35
+
+
+def test_errors_are_all_shown_and_the_kinds_of_lines_take_no_memory(stderr: Written) -> None:
+    logs.set_up("INFO")
+    for _ in range(20):
+        log.error("%s is parked", "a-0")
+    for number in range(3_000):
+        log.warning(f"ready-made {number}")  # noqa: G004
+
+    assert sum(line["message"] == "a-0 is parked" for line in lines(stderr)) == 20
+    (flood,) = logging.getLogger("stream_ewma").handlers[0].filters
+    assert len(flood._shown) <= 1_000  # type: ignore[union-attr]

@@ -1,6 +1,7 @@
 """A partition's pipeline: what it takes, what it leaves, and what it takes up again."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from stream_ewma.records.fetched import BatchRun, split_runs
 from stream_ewma.records.reader import Unreadable
 from stream_ewma.service.counters import Counters
 from stream_ewma.service.pace import CommitPace
-from stream_ewma.service.pipeline import Pipeline
+from stream_ewma.service.pipeline import NotThereError, Pipeline
 from stream_ewma.service.sizing import TransactionSize
 from stream_ewma.settings import load_settings
 from tests.support.batches import Record, runs_of
@@ -26,6 +27,8 @@ PARTITION = Partition("readings", 0)
 
 class Engine:
     """Stands in for the partition's task: notes what it is given, covers as much as it is told."""
+
+    keys_count = state_bytes = 0
 
     def __init__(self, covers: Sequence[int] = (), *, unreadable: bool = False) -> None:
         self.position = 0
@@ -101,7 +104,7 @@ async def test_what_a_step_left_over_comes_before_what_follows() -> None:
         subject.feed([run(4)])
         await until(lambda: engine.position == 6)
 
-    assert engine.seen == [[0, 2], [0, 2], [4]]
+    assert engine.seen == [[0, 2], [2], [4]]
 
 
 async def test_runs_fed_after_a_halt_are_dropped() -> None:
@@ -291,3 +294,35 @@ async def test_nothing_more_is_computed_than_one_transaction_takes_in() -> None:
         await until(lambda: engine.position == 4)
 
     assert engine.seen == [[0], [2]]
+
+
+async def test_a_look_waits_for_the_step_and_the_next_step_for_the_look() -> None:
+    engine = Engine()
+    subject = pipeline(engine)
+    may_end = threading.Event()
+
+    def look(task: object) -> int:
+        assert task is engine
+        may_end.wait(30)
+        return engine.position
+
+    async with running(subject):
+        looking = asyncio.create_task(subject.look(look))
+        await until(subject._turn.locked)
+        subject.feed([run(0)])
+        looking.cancel()  # whoever asked has gone; the thread is still at it
+        await asyncio.sleep(0.02)
+        assert subject._turn.locked()
+        assert engine.seen == []
+        may_end.set()
+        await until(lambda: engine.seen)
+
+    with pytest.raises(asyncio.CancelledError):
+        await looking
+
+
+async def test_a_partition_that_is_given_up_is_not_looked_at() -> None:
+    subject = pipeline(Engine())
+    await subject.stop()
+    with pytest.raises(NotThereError):
+        await subject.look(lambda task: task.position)

@@ -21,7 +21,7 @@ def test_one_that_did_not_end_quarters_it_down_to_the_least() -> None:
     size = TransactionSize(1_000_000, 60)
     limits = []
     while not size.is_least:
-        size.expired(min(size.limit, 100_000))
+        size.expired(100_000)
         limits.append(size.limit)
     assert limits == [25_000, 6_250, 1_562, LEAST_RECORDS]
 
@@ -41,3 +41,10 @@ def test_quick_ones_take_in_more_again() -> None:
         size.committed(1_000, 1)
         limits.append(size.limit)
     assert limits == [2_000, 4_000, 8_000, 10_000, 10_000]
+
+
+def test_it_becomes_less_each_time_however_many_offsets_have_no_record() -> None:
+    size = TransactionSize(1_000_000, 60)
+    for _ in range(6):
+        size.expired(8_000_000)
+    assert size.is_least
