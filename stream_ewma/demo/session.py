@@ -12,8 +12,8 @@ from types import FrameType
 from typing import Final
 
 from stream_ewma.demo import report
-from stream_ewma.demo.browser import free_port, show_page
 from stream_ewma.demo.broker import MockBroker, connect_consumer, connect_producer
+from stream_ewma.demo.browser import free_port, show_page
 from stream_ewma.demo.displays import choose, say
 from stream_ewma.demo.service import ServiceThread
 from stream_ewma.demo.sources import MachineSource, SimulatedSource, Source

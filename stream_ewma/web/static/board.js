@@ -61,6 +61,7 @@ export class Board {
       this._series.set(key, new Series());
       this._place(key, ["value"]);
     }
+    this._arrange(keys);
     this.schedule();
   }
 
@@ -79,6 +80,15 @@ export class Board {
     }
     if (!this.isPaused) this.schedule();
     return true;
+  }
+
+  /** The cards in the order of the keys; what stands right stays where it is, and keeps the focus. */
+  _arrange(keys) {
+    let at = this._grid.firstElementChild;
+    for (const { card } of keys.flatMap((key) => this._panels.get(key))) {
+      if (card === at) at = at.nextElementSibling;
+      else this._grid.insertBefore(card, at);
+    }
   }
 
   /** The panels of a key: one for each value of its records. */

@@ -78,6 +78,7 @@ function edgeLayer(line, spread, name, deviations) {
 
 function plainLayer(line, { stroke, dash, width }) {
   return {
+    name: `out:${line.output}`,
     group: line.group,
     colour: stroke,
     shape: dash.length ? "dashes" : "line",

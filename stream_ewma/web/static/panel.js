@@ -1,12 +1,14 @@
 // One plot with its numbers: a value of a key.
 
-import { brief, clock, exact, make, setText } from "./dom.js";
+import { brief, clock, exact, make, setText, whole } from "./dom.js";
 import { attachGestures } from "./gestures.js";
 import { layersOf, plotOptions, uPlot } from "./options.js";
 import { calming } from "./store.js";
 
 const HEIGHT = 190;
 const WIDE_HEIGHT = 380;
+
+const short = (value) => (Number.isInteger(value) ? whole(value) : brief(value));
 
 /** `view` is what all panels share, as app.js makes it. */
 export class Panel {
@@ -67,12 +69,11 @@ export class Panel {
         "header",
         {},
         make("h3", { title }, title),
-        this._calm,
         make("span", { class: "numbers" }, this._raw, this._smooth),
         make("span", { class: "tools" }, wide, away),
       ),
       this.area,
-      this._readout,
+      make("div", { class: "below" }, this._readout, this._calm),
     );
   }
 
@@ -98,7 +99,7 @@ export class Panel {
       this._plot.setScale("x", range);
     });
     if (!this._isHovered) this.pointAt(this._view.cursor);
-    this._numbers(data);
+    this._calming(data);
   }
 
   /** The plot, anew where what is drawn has become something else. */
@@ -112,6 +113,8 @@ export class Panel {
     this._plot?.destroy();
     const made = layersOf(this.value, naming.lines(this.value, values, outputs));
     this._layers = made.layers;
+    this._main = made.layers.findIndex((layer) => layer.group.startsWith("Smoothed"));
+    this._mainName = made.layers[this._main]?.name;
     const hooks = { setCursor: [() => this._cursorMoved()], setSelect: [() => this._selected()] };
     const options = plotOptions(made, this._size(), this._view.hidden, hooks, () => {
       this._view.reset();
@@ -179,31 +182,36 @@ export class Panel {
     return times[Math.min(Math.max(at + steps, 0), times.length - 1)];
   }
 
-  /** The exact numbers at a point; null: of the newest. */
+  /** The numbers at a point, all digits of them; null: the newest, in short. */
   _say(at) {
-    const length = this._plot.data[0].length;
+    const { data } = this._plot;
+    const length = data[0].length;
     if (length === 0) return;
     const isPointed = at != null;
-    const place = this._offset + (isPointed ? at : length - 1);
     this.card.classList.toggle("pointed", isPointed);
-    const parts = [clock(this.series.times[place])];
-    for (const [name, list] of this.series.columns) {
-      if (name.startsWith("in:") && name !== `in:${this.value}`) continue;
-      const label = name === `in:${this.value}` ? "raw" : name.slice(4);
-      parts.push(`${label} ${exact(list[place])}`);
-    }
-    const text = parts.join("  ·  ");
-    setText(this._readout, text);
-    this._readout.title = text;
+    const write = isPointed ? exact : short;
+    const parts = this._quantities(this._offset + (at ?? length - 1), write);
+    // In short, what stands in large figures above need not be said again.
+    const said = parts.filter((each) => isPointed || !each.isAbove);
+    setText(this._readout, said.map((each) => each.text).join(" · "));
+    const value = (list) => (isPointed ? list[at] : list.findLast((each) => each !== null));
+    setText(this._raw, brief(value(data[1])));
+    setText(this._smooth, brief(this._main < 0 ? null : value(data[this._main + 1])));
   }
 
-  _numbers(data) {
-    const raw = data[1];
-    const at = this._layers.findIndex((layer) => layer.group.startsWith("Smoothed"));
-    const smooth = at < 0 ? [] : data[at + 1];
-    setText(this._raw, brief(raw.findLast((each) => each !== null)));
-    setText(this._smooth, brief(smooth.findLast((each) => each !== null)));
-    const ratio = at < 0 ? null : calming(raw, smooth);
+  _quantities(place, write) {
+    const parts = [{ text: clock(this.series.times[place]) }];
+    for (const [name, list] of this.series.columns) {
+      if (name.startsWith("in:") && name !== `in:${this.value}`) continue;
+      const label = name.startsWith("in:") ? "raw" : name.slice(4);
+      const isAbove = label === "raw" || name === this._mainName;
+      parts.push({ text: `${label} ${write(list[place])}`, isAbove });
+    }
+    return parts;
+  }
+
+  _calming(data) {
+    const ratio = this._main < 0 ? null : calming(data[1], data[this._main + 1]);
     setText(this._calm, ratio === null ? "" : `noise ÷ ${ratio.toFixed(1)}`);
   }
 

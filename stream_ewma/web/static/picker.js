@@ -51,9 +51,7 @@ export class Picker {
       if (!byId("picker").contains(event.relatedTarget)) this.close();
     });
     // A press on the list leaves the focus in the box.
-    this._panel.addEventListener("pointerdown", (event) => {
-      if (event.target !== this._more) event.preventDefault();
-    });
+    this._panel.addEventListener("pointerdown", (event) => event.preventDefault());
     this._list.addEventListener("click", (event) => {
       const option = event.target.closest("[role=option]");
       if (option) this._choose(option);
@@ -109,6 +107,8 @@ export class Picker {
     this._asking.abort();
     const asking = new AbortController();
     this._asking = asking;
+    // What is hidden loses the focus, and with it the list would close.
+    if (document.activeElement === this._more) this._box.focus();
     this._more.hidden = true;
     setText(this._note, "searching …");
     const wanted = this._keys.length + ENOUGH;

@@ -5,7 +5,14 @@ import { byId, bytes, clock, make, setText, whole } from "./dom.js";
 const MOST_DEAD = 50;
 const RATE_S = 5;
 const SPARKS = 60;
-const REASONS = new Map();
+/** Reasons that do not explain themselves. */
+const REASONS = new Map([
+  ["decode", "unreadable"],
+  ["not_numeric", "not a number"],
+  ["non_finite", "not finite"],
+  ["name_taken", "field name taken"],
+  ["output_refused", "refused by the broker"],
+]);
 
 export class Status {
   constructor() {

@@ -10,6 +10,7 @@ export class Stream {
   constructor(on) {
     this._on = on;
     this._source = null;
+    this._next = null;
     this._keys = [];
     this._others = 0;
     this._retry_ms = FIRST_RETRY_MS;
@@ -28,24 +29,31 @@ export class Stream {
     if (!document.hidden || this._source) this._open();
   }
 
+  /** What is open stays so until the new stream speaks: nothing falls between the two. */
   _open() {
-    this._close();
+    clearTimeout(this._timer);
+    this._next?.close();
     const query = new URLSearchParams(this._keys.map((key) => ["key", key]));
     query.set("others", String(this._others));
     const source = new EventSource(`/v1/events?${query}`);
-    this._source = source;
+    this._next = source;
     for (const name of ["sample", "rejected", "status"]) {
       source.addEventListener(name, (event) => {
-        if (source !== this._source) return;
-        if (name === "status") this._alive();
+        if (source !== this._source && source !== this._next) return;
+        if (name === "status") this._alive(source);
         this._on[name](JSON.parse(event.data));
       });
     }
-    source.onerror = () => source === this._source && this._again();
+    source.onerror = () => (source === this._source || source === this._next) && this._again();
     this._watchSilence();
   }
 
-  _alive() {
+  _alive(source) {
+    if (source === this._next) {
+      this._source?.close();
+      this._source = source;
+      this._next = null;
+    }
     this._retry_ms = FIRST_RETRY_MS;
     this._watchSilence();
     this._on.state("open");
@@ -68,7 +76,8 @@ export class Stream {
     clearTimeout(this._timer);
     clearTimeout(this._silence);
     this._source?.close();
-    this._source = null;
+    this._next?.close();
+    this._source = this._next = null;
   }
 
   /** Nobody looks: after a while nothing is fetched. */
@@ -79,7 +88,7 @@ export class Stream {
         this._close();
         this._on.state("hidden");
       }, HIDDEN_MS);
-    } else if (!this._source) {
+    } else if (!this._source && !this._next) {
       this._retry_ms = FIRST_RETRY_MS;
       this._open();
     }
