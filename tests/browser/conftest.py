@@ -7,7 +7,9 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.member import Member, Server
+from tests.integration import conftest as integration
 
+make_job = integration.make_job
 NETWORK = "Failed to load resource"
 
 

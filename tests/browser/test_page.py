@@ -187,7 +187,9 @@ def test_hovering_shows_exact_numbers_in_all_plots(serve, open_page):
 
     texts = page.locator(".pointed .readout").all_inner_texts()
     assert len(texts) == len(PUMPS)
-    assert all(re.search(r"raw \d+\.\d{6,} .*ewma \d+\.\d{6,} .*count \d+$", text) for text in texts)
+    assert all(
+        re.search(r"raw \d+\.\d{6,} .*ewma \d+\.\d{6,} .*count \d+$", text) for text in texts
+    )
     assert len(set(texts)) == 1  # the same moment, and these series are alike
 
 
@@ -214,7 +216,9 @@ def test_several_values_and_factors_have_plots_and_lines_of_their_own(serve, ope
     server = serve(PUMPS[:1], PUMPS[:1])
     page = open_page("about:blank")
     # A record of two values, each smoothed twice.
-    page.route("**/v1/events*", lambda route: route.fulfill(body=TWO, content_type="text/event-stream"))
+    page.route(
+        "**/v1/events*", lambda route: route.fulfill(body=TWO, content_type="text/event-stream")
+    )
     page.goto(server.address)
 
     expect(page.locator(".panel h3")).to_have_text(["a · temp", "a · hum"])
