@@ -10,6 +10,7 @@ from stream_ewma.service.opening import RestoreProgress
 from stream_ewma.service.overview import PartitionStatus, Phase
 from tests.browser.member import PARTITION
 
+LIMITS = {"ewma": 20.0, "std": 0.5, "centre": 20.0, "ucl": 24.0, "lcl": 16.0, "count": 9}
 PUMPS = [f"pump-{number}".encode() for number in range(3)]
 # Pixels of a plot in the colour of the smoothed line.
 COLOURED = """(canvas) => {
@@ -187,21 +188,20 @@ def test_hovering_shows_exact_numbers_in_all_plots(serve, open_page):
 
     texts = page.locator(".pointed .readout").all_inner_texts()
     assert len(texts) == len(PUMPS)
-    assert all(
-        re.search(r"raw \d+\.\d{6,} .*ewma \d+\.\d{6,} .*count \d+$", text) for text in texts
-    )
+    numbers = re.compile(r"raw \d+\.\d{6,} .*ewma \d+\.\d{6,} .*count \d+$")
+    assert all(numbers.search(text) for text in texts)
     assert len(set(texts)) == 1  # the same moment, and these series are alike
 
 
 def test_bands_limits_and_factors_can_be_switched_and_stay_so(serve, open_page):
     server = serve(PUMPS, PUMPS)
     server.member.outputs = lambda number: {
-        **{"ewma": 20.0, "std": 0.5, "centre": 20.0, "ucl": 24.0, "lcl": 16.0},
-        **{"out_of_control": number % 20 == 0, "count": number},
+        **LIMITS,
+        "out_of_control": number % 20 == 0,
     }
     page = open_page(server.address)
     await_line(page)
-    names = ["Raw", "Band ±2σ", "Control limits", "Smoothed", "Out of control"]
+    names = ["Raw", "Band ±2\u03c3", "Control limits", "Smoothed", "Out of control"]
     assert page.locator("#legend button").all_inner_texts() == names
 
     page.locator("#legend button", has_text="Smoothed").click()
@@ -216,9 +216,8 @@ def test_several_values_and_factors_have_plots_and_lines_of_their_own(serve, ope
     server = serve(PUMPS[:1], PUMPS[:1])
     page = open_page("about:blank")
     # A record of two values, each smoothed twice.
-    page.route(
-        "**/v1/events*", lambda route: route.fulfill(body=TWO, content_type="text/event-stream")
-    )
+    answer = {"body": TWO, "content_type": "text/event-stream"}
+    page.route("**/v1/events*", lambda route: route.fulfill(**answer))
     page.goto(server.address)
 
     expect(page.locator(".panel h3")).to_have_text(["a · temp", "a · hum"])
@@ -266,10 +265,8 @@ def test_the_state_of_the_service_is_told(serve, open_page):
 def test_on_a_phone_nothing_sticks_out(serve, open_page):
     long = b"a-very-long-key." * 12
     server = serve([long, *PUMPS], [long, *PUMPS])
-    page = open_page(
-        *(server.address,),
-        **{"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True},
-    )
+    size = {"width": 360, "height": 740}
+    page = open_page(server.address, viewport=size, is_mobile=True, has_touch=True)
     await_line(page)
     server.call(server.member.reject, long, b"x" * 250)
     expect(page.locator("#dead-letters tr")).to_have_count(1)

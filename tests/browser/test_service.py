@@ -8,9 +8,7 @@ from tests.support.job import EPOCH_MS
 
 def readings(first, count):
     return [
-        Message(
-            b"s-1", f"{20 + number % 5}".encode(), timestamp=EPOCH_MS + number * 1_000, partition=0
-        )
+        Message(b"s-1", f"{20 + number % 5}".encode(), EPOCH_MS + number * 1_000)
         for number in range(first, first + count)
     ]
 
@@ -22,7 +20,7 @@ def test_the_page_of_a_service_shows_its_stream_through_a_restart(make_job, open
     expect(page.locator("#connection")).to_have_text("live", timeout=30_000)
     expect(page.locator("#partitions .badge")).to_have_text("running")
 
-    job.produce([*readings(0, 200), Message(b"s-1", b"no number", partition=0)])
+    job.produce([*readings(0, 200), Message(b"s-1", b"no number", EPOCH_MS)])
 
     readout = page.locator(".panel .readout")
     expect(page.locator(".panel h3")).to_have_text("s-1", timeout=30_000)
