@@ -112,7 +112,7 @@ export function plotOptions({ layers, bands }, size, hidden, hooks, onReset) {
     ...size,
     ms: 1,
     pxAlign: 0,
-    padding: [8, 10, 0, 0],
+    padding: [8, 24, 0, 0],
     legend: { show: false },
     focus: { alpha: 1 },
     cursor: {
