@@ -9,6 +9,7 @@ from stream_ewma.kafka.partition import Partition
 from stream_ewma.service.opening import RestoreProgress
 from stream_ewma.service.overview import PartitionStatus, Phase
 from tests.browser.member import PARTITION
+from tests.support.waiting import wait_until
 
 LIMITS = {"ewma": 20.0, "std": 0.5, "centre": 20.0, "ucl": 24.0, "lcl": 16.0, "count": 9}
 PUMPS = [f"pump-{number}".encode() for number in range(3)]
@@ -305,3 +306,63 @@ def test_memory_is_bounded_and_late_and_repeated_samples_find_their_place(serve,
         }"""
     )
     assert found == [True, [-20, -15, -10, 0], [14_997, -1, 14_998, 7], 1]
+
+
+def test_a_browser_that_is_too_slow_is_told(serve, open_page):
+    server = serve(PUMPS, PUMPS)
+    page = open_page(server.address)
+    await_line(page)
+    expect(page.locator("#missed")).to_be_hidden()
+
+    def miss():
+        for watcher in server.member.watchers._watchers:
+            watcher.missed = 1_234
+
+    def is_told():
+        server.call(miss)  # the page may just have taken another connection
+        return page.locator("#missed").is_visible()
+
+    wait_until(is_told)
+    expect(page.locator("#missed")).to_contain_text("1,234 samples")
+
+
+def test_two_fingers_zoom(serve, open_page):
+    size = {"width": 360, "height": 740}
+    page = open_page(serve(PUMPS, PUMPS).address, viewport=size, is_mobile=True, has_touch=True)
+    await_line(page)
+    area = page.locator(".plot .u-over").first
+    area.scroll_into_view_if_needed()
+    box = area.bounding_box()
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind, *places):
+        points = [
+            {"x": box["x"] + place, "y": box["y"] + 60, "id": number}
+            for number, place in enumerate(places)
+        ]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", 120, 140)
+    for spread in range(10, 80, 10):
+        touch("touchMove", 120 - spread, 140 + spread)
+    touch("touchEnd")
+    expect(page.locator("#reset")).to_be_visible()
+
+
+def test_a_page_that_nobody_looks_at_falls_asleep_and_wakes_up(serve, open_page):
+    server = serve(PUMPS, PUMPS)
+    page = open_page("about:blank")
+    page.clock.install()
+    page.goto(server.address)
+    expect(page.locator("#connection")).to_have_text("live")
+    see = """(hidden) => {
+      Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+      document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+
+    page.evaluate(see, True)
+    page.clock.fast_forward(31_000)
+    expect(page.locator("#connection")).to_have_text("asleep")
+    wait_until(lambda: not server.member.watchers._watchers)
+    page.evaluate(see, False)
+    expect(page.locator("#connection")).to_have_text("live")

@@ -160,7 +160,17 @@ export class Board {
     const range = this.zoom ?? panel?.range;
     if (!range) return;
     const centre = time ?? (range.min + range.max) / 2;
-    this.zoomTo(centre - (centre - range.min) * factor, centre + (range.max - centre) * factor);
+    const { oldest, newest } = this._extent();
+    const min = centre - (centre - range.min) * factor;
+    const max = centre + (range.max - centre) * factor;
+    this.zoomTo(Math.max(min, Math.min(oldest, range.min)), Math.min(max, Math.max(newest, range.max)));
+  }
+
+  /** All of event time that there is: to zoom out further shows nothing. */
+  _extent() {
+    const filled = [...this._series.values()].filter((series) => series.length > 0);
+    const oldest = Math.min(...filled.map((series) => series.times[series.first]));
+    return { oldest, newest: Math.max(...filled.map((series) => series.last)) };
   }
 
   resetZoom() {

@@ -124,7 +124,7 @@ export function plotOptions({ layers, bands }, size, hidden, hooks, onReset) {
     scales: { x: { time: true, auto: false }, y: { range: roomy } },
     axes: [
       axis({ values: timeLabels, size: 28, space: 76, grid: { show: false } }),
-      axis({ values: numberLabels, size: 52, space: 34 }),
+      axis({ values: numberLabels, size: labelRoom, space: 34 }),
     ],
     series: [
       {},
@@ -150,6 +150,12 @@ function axis(options) {
     ...options,
     grid: { ...line, ...options.grid },
   };
+}
+
+/** Room for the longest label, in few widths: plots keep still, and mostly line up. */
+function labelRoom(_plot, labels) {
+  const longest = Math.max(0, ...(labels ?? []).map((label) => label.length));
+  return longest <= 5 ? 52 : longest <= 7 ? 66 : 84;
 }
 
 /** A little room above and below; a flat line stands in the middle. */

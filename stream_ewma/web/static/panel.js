@@ -7,6 +7,8 @@ import { calming } from "./store.js";
 
 const HEIGHT = 190;
 const WIDE_HEIGHT = 380;
+/** Below this the line is no calmer than the points, which then have little noise. */
+const LEAST_CALM = 1.05;
 
 const short = (value) => (Number.isInteger(value) ? whole(value) : brief(value));
 
@@ -212,7 +214,7 @@ export class Panel {
 
   _calming(data) {
     const ratio = this._main < 0 ? null : calming(data[1], data[this._main + 1]);
-    setText(this._calm, ratio === null ? "" : `noise ÷ ${ratio.toFixed(1)}`);
+    setText(this._calm, ratio === null || ratio < LEAST_CALM ? "" : `noise ÷ ${ratio.toFixed(1)}`);
   }
 
   /** Which groups are to be seen is another now. */

@@ -57,7 +57,7 @@ export class Status {
     tile("keys", whole(sum("keys")), bytes(sum("state_bytes")));
     const recoveries = status.recoveries === 1 ? "1 recovery" : `${whole(status.recoveries)} recoveries`;
     tile("commits", whole(status.commits), recoveries);
-    tile("dead", whole(rejected), rejected ? causes(status.rejected) : "every record could be read");
+    tile("dead", whole(rejected), rejected ? causes(status.rejected) : "all records readable");
     byId("tile-dead").classList.toggle("bad", rejected > 0);
     byId("tile-commits").classList.toggle("warn", status.recoveries > 0);
     const skipped = total(status.skipped);
