@@ -34,8 +34,7 @@ def canvas(page, number=0):
 
 def await_line(page):
     page.locator(".panel canvas").first.wait_for()
-    handle = canvas(page).element_handle()
-    page.wait_for_function(f"(canvas) => ({COLOURED})(canvas) > 100", arg=handle)
+    wait_until(lambda: canvas(page).evaluate(COLOURED) > 100)
 
 
 def readout(page, number=0):
@@ -206,8 +205,7 @@ def test_bands_limits_and_factors_can_be_switched_and_stay_so(serve, open_page):
     assert page.locator("#legend button").all_inner_texts() == names
 
     page.locator("#legend button", has_text="Smoothed").click()
-    handle = canvas(page).element_handle()
-    page.wait_for_function(f"(canvas) => ({COLOURED})(canvas) < 100", arg=handle)
+    wait_until(lambda: canvas(page).evaluate(COLOURED) < 100)
     page.reload()
     button = page.locator("#legend button", has_text="Smoothed")
     expect(button).to_have_attribute("aria-pressed", "false")
@@ -260,7 +258,7 @@ def test_the_state_of_the_service_is_told(serve, open_page):
     expect(dead).to_contain_text("sensor-readings-0@")
     expect(dead).to_contain_text("unreadable")
     expect(dead).to_contain_text("no number")
-    page.wait_for_function("Number(document.querySelector('#rate-value').textContent) >= 10")
+    wait_until(lambda: int(page.locator("#rate-value").inner_text()) >= 10)
 
 
 def test_on_a_phone_nothing_sticks_out(serve, open_page):
