@@ -55,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="end by itself this long after the first smoothed reading",
     )
+    parser.add_argument(
+        "--no-browser", action="store_true", help="do not open the live page, even on a desktop"
+    )
     parser.add_argument("--plain", action="store_true", help="plain lines, even on a terminal")
 
 
@@ -83,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
         factor=half_life if args.alpha is None else ("alpha", repr(args.alpha)),
         seconds=args.seconds,
         plain=args.plain,
+        browser=not (args.no_browser or args.plain),
     )
     if not session.run(options):
         # The service is compiling and cannot be told to stop; Python would wait for it to finish.

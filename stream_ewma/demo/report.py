@@ -21,6 +21,11 @@ def hints(bootstrap: str, topic: str, output_topic: str, factor_flag: str) -> tu
     )
 
 
+def page_hint(address: str) -> str:
+    """Where the live page is."""
+    return f"page: {address} (open it in a browser)"
+
+
 def farewell(topic: str, output_topic: str, factor_flag: str) -> tuple[str, ...]:
     """The same two for a broker of one's own."""
     see, run = hints(_OWN_BROKER, topic, output_topic, factor_flag)

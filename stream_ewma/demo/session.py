@@ -13,6 +13,7 @@ from typing import Final
 
 from stream_ewma.demo import report
 from stream_ewma.demo.broker import MockBroker, connect_consumer, connect_producer
+from stream_ewma.demo.browser import free_port, show_page
 from stream_ewma.demo.displays import choose, say
 from stream_ewma.demo.service import ServiceThread
 from stream_ewma.demo.sources import MachineSource, SimulatedSource, Source
@@ -37,6 +38,7 @@ class Options:
         factor: name and value as in the settings: ("half_life", "3s") or ("alpha", "0.2").
         seconds: time from the first smoothed reading to the end; None: until a signal.
         plain: lines even on a terminal.
+        browser: whether a browser may be opened, where there is a desktop.
     """
 
     simulated: bool
@@ -46,6 +48,7 @@ class Options:
     factor: tuple[str, str]
     seconds: float | None
     plain: bool
+    browser: bool
 
 
 def run(options: Options) -> bool:
@@ -68,11 +71,12 @@ def run(options: Options) -> bool:
             broker.create_topic(each)
         name, value = options.factor
         smoothing, flag = f"{name} {value}", f"--smoothing.{name} {value}"
-        hints = report.hints(broker.bootstrap, *topics, flag)
+        page = f"http://127.0.0.1:{settings.http.port}"
+        hints = (*report.hints(broker.bootstrap, *topics, flag), report.page_hint(page))
         what = "simulated sensors" if options.simulated else "this machine's metrics"
         say(f"stream-ewma demo: {what}, {len(tally.series):,} series, {smoothing}", *hints, "")
         with ExitStack() as stack:
-            service = ServiceThread(settings)
+            service = ServiceThread(settings, show_page if options.browser else _leave)
             reader = Reader(connect_consumer(broker.bootstrap, topics[1]), tally)
             feeder = Feeder(
                 source,
@@ -111,8 +115,13 @@ def _settings(options: Options, bootstrap: str, topic: str) -> Settings:
             # The embedded broker has no transactions.
             "state": {"durable": False},
             "delivery": {"shutdown_timeout": "3s"},
+            "http": {"port": free_port()},
         }
     )
+
+
+def _leave(_address: str) -> None:
+    """Nobody wants a browser."""
 
 
 @contextmanager

@@ -18,7 +18,12 @@ from stream_ewma.web.window import WINDOW, Window
 _log = logging.getLogger(__name__)
 
 _STATIC: Final = files("stream_ewma.web") / "static"
-_TYPES: Final = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+_TYPES: Final = {
+    "html": "text/html",
+    "js": "text/javascript",
+    "css": "text/css",
+    "svg": "image/svg+xml",
+}
 _OPEN: Final = {"/livez", "/healthz", "/readyz", "/metrics", "/version"}
 _SAFE: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -46,13 +51,13 @@ async def serving(settings: Settings) -> AsyncIterator[Window]:
     runner = web.AppRunner(_application(window), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await _listen(runner, settings)
+        window.address = await _listen(runner, settings)
         yield window
     finally:
         await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, settings: Settings) -> None:
+async def _listen(runner: web.AppRunner, settings: Settings) -> str | None:
     http = settings.http
     try:
         await web.TCPSite(runner, http.host, http.port).start()
@@ -61,10 +66,11 @@ async def _listen(runner: web.AppRunner, settings: Settings) -> None:
         if http.model_fields_set & {"host", "port"}:
             raise SettingsError([f"{problem}: set another http.port; 0 is any free one"]) from None
         _log.warning("%s: there is no HTTP; set http.port, 0 is any free one", problem)
-        return
+        return None
     host, port = runner.addresses[0][:2]
     address = f"http://{host}:{port}"
     _log.info("%s", address, extra=fields("http_listening", address=address))
+    return address
 
 
 def _application(window: Window) -> web.Application:
@@ -84,19 +90,22 @@ def _application(window: Window) -> web.Application:
         app.router.add_get("/v1/keys/{key:.*}", keys.key)
         app.router.add_get("/v1/events", events.events)
     if http.ui and http.query:
-        app.router.add_get("/", _page("index.html"))
-        for name in ("app.js", "style.css", "uplot.js", "uplot.css"):
-            app.router.add_get(f"/{name}", _page(name))
+        for name in sorted(file.name for file in _STATIC.iterdir()):
+            if _ending(name) in _TYPES:
+                app.router.add_get("/" if name == "index.html" else f"/{name}", _page(name))
     return app
 
 
 def _page(name: str) -> Handler:
     async def page(_request: web.Request) -> web.Response:
         body = (_STATIC / name).read_bytes()
-        kind = _TYPES[f".{name.rpartition('.')[2]}"]
-        return web.Response(body=body, content_type=kind, charset="utf-8")
+        return web.Response(body=body, content_type=_TYPES[_ending(name)], charset="utf-8")
 
     return page
+
+
+def _ending(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 @web.middleware

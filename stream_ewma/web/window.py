@@ -18,11 +18,13 @@ class Window:
         settings: as given.
         overview: of the member; None: it is still starting.
         registry: of its metrics; None: it is still starting.
+        address: where requests are answered, as `http://127.0.0.1:9464`; None: nowhere.
     """
 
     settings: Settings
     overview: Overview | None = None
     registry: CollectorRegistry | None = None
+    address: str | None = None
 
     def show(self, overview: Overview) -> None:
         """The member has started."""

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 from collections import defaultdict
 
 import pytest
@@ -235,3 +237,19 @@ def test_the_generator_says_in_one_line_that_no_broker_answers():
     assert done.stderr == (
         "no broker answers at 127.0.0.1:9: start it, or name another with --bootstrap\n"
     )
+
+
+def test_the_live_page_is_where_the_demo_says_and_closes_with_it():
+    process = _start("--plain")
+    head = [process.stdout.readline() for _ in range(4)]
+    address = re.search(r"page: (http://127\.0\.0\.1:\d+)", "".join(head))[1]
+    _await_smoothing(process)
+    with urllib.request.urlopen(address, timeout=30) as answer:
+        assert b"<title>stream-ewma" in answer.read()
+    with urllib.request.urlopen(f"{address}/v1/keys", timeout=30) as answer:
+        assert "memory" in [found["key"] for found in json.load(answer)["keys"]]
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=TIMEOUT_S)
+    assert (process.returncode, err) == (0, "")
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(address, timeout=5)

@@ -79,7 +79,8 @@ FORBIDDEN_IN_PURE = {
 CLOCK_CALLS = {"now", "utcnow", "today"}
 # Where an import may wait until a function runs, for an optional extra.
 DEFERRED_IMPORTS = {"cli.demo", "files.parquet"}
-READS_ENVIRONMENT = {"jit", "settings.sources"}
+# Whether there is a desktop only the environment says.
+READS_ENVIRONMENT = {"jit", "settings.sources", "demo.browser"}
 
 
 @dataclass(frozen=True)
