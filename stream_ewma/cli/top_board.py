@@ -1,6 +1,7 @@
 """What `top` knows of a member: its last status, rates, and the keys seen in its samples."""
 
 import math
+import re
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -188,7 +189,7 @@ class Board:
         found = [key for key in self.keys.values() if key.key.startswith(prefix)]
         found.sort(key=lambda key: (-key.busy_at(now), key.key))
         skip = max(min(skip, len(found) - most), 0)
-        return sorted(found[skip:][:most], key=lambda key: key.key), len(found)
+        return sorted(found[skip:][:most], key=lambda key: _natural(key.key)), len(found)
 
     def document(self, now: float) -> dict[str, Any]:
         """All of it, for programs."""
@@ -228,6 +229,12 @@ def place(partition: Mapping[str, Any]) -> Place:
 def by_trouble(partitions: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Partitions in order, those first that are not being worked on."""
     return sorted(partitions, key=lambda each: each["phase"] == "running")
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """What sorts pump-2 before pump-10."""
+    parts = re.split(r"([0-9]{1,18})", text)
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
 
 
 def _rounded(value: float | None) -> float | None:

@@ -108,6 +108,7 @@ def render(board: Board, look: Look, now: float, width: int, height: int) -> Gro
             partitions, share, look.skip if look.view == "partitions" else 0, "partition"
         )
     if look.view != "partitions":
+        body += [Text("")] if body else []
         body += key_rows(board, look, now, width, room - len(body))
     body = body[:room]
     body += [Text("")] * (room - len(body))
@@ -122,7 +123,7 @@ def snapshot(board: Board, now: float, width: int, *, ascii_only: bool = False) 
         *_head(board, look, width),
         *_unready(board, most=1_000_000),
         *partition_rows(board, look, width),
-        *(keys if board.keys else ()),
+        *([Text(""), *keys] if board.keys else ()),
     ]
     return "".join(f"{line.plain.rstrip()}\n" for line in lines)
 
@@ -243,12 +244,12 @@ def _progress(restore: dict[str, Any], width: int, *, ascii_only: bool) -> str:
 
 def key_rows(board: Board, look: Look, now: float, width: int, room: int) -> list[Text]:
     """The table of keys in so many lines."""
-    if room < 3:
+    if room < 2:
         return []
     fixed = sum(size + len(_GAP) for _, size in _KEY_COLUMNS)
     rest = max(width - fixed - len(_GAP), _MIN_NAME + 4)
     prefix = "" if look.view == "partitions" else look.prefix
-    most = room - 2
+    most = room - 1
     skip = look.skip if look.view == "keys" else 0
     found, there = board.busiest(now, most, prefix, skip)
     skip = max(min(skip, there - most), 0)
@@ -262,8 +263,10 @@ def key_rows(board: Board, look: Look, now: float, width: int, room: int) -> lis
         begin = f" that begins with '{visible(prefix)}'" if prefix else ""
         rows = [Text(f"no key{begin} was seen yet", "dim")]
     elif there > len(rows):
-        line.append(f" (busiest {skip + 1:,} to {skip + len(rows):,} of {there:,})", "dim")
-    return [Text(""), line, *rows]
+        place_of = f"{skip + 1:,} to {skip + len(rows):,}" if skip else f"{len(rows):,}"
+        told = (f" (busiest {place_of} of {there:,})", f" ({place_of} of {there:,})", "")
+        line.append(next(text for text in told if len(line) + len(text) <= width or not text))
+    return [line, *rows]
 
 
 def _key(key: SeenKey, now: float, name_width: int, spark_width: int, look: Look) -> Text:

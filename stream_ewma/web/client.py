@@ -96,7 +96,7 @@ class Member:
             except MemberUnavailableError as error:
                 if not was_there:
                     raise
-                reason = str(error)
+                reason = str(error).partition(";")[0]  # without what to do at the first time
             yield Event(LOST, {"reason": reason})
             await asyncio.sleep(_PAUSE_S)
 
@@ -142,8 +142,8 @@ class Member:
         except aiohttp.ClientConnectorError as error:
             words = (error.os_error.strerror or str(error.os_error)).lower()
             raise MemberUnavailableError(
-                f"{self.address}: no member answers there ({words}); start it with stream-ewma"
-                " run, or write --address HOST:PORT as its log names it"
+                f"{self.address}: {words}; no member listens there: start it with stream-ewma run,"
+                " or write --address HOST:PORT as its log names it"
             ) from None
         except (aiohttp.ClientError, OSError) as error:
             words = str(error) or type(error).__name__
