@@ -89,7 +89,7 @@ class Member:
             try:
                 async with aclosing(self._stream(query)) as stream:
                     async for event in stream:
-                        was_there = True
+                        was_there = was_there or event.name != OPEN
                         yield event
             except _StartingError as error:
                 was_there, reason = True, str(error)
