@@ -98,7 +98,7 @@ def spark(values: Sequence[float], width: int, *, ascii_only: bool = False) -> s
 
 def render(board: Board, look: Look, now: float, width: int, height: int) -> Group:
     """One frame of at most `width` by `height` characters."""
-    head = [*_head(board, look, width), *_unready(board, most=max(height // 6, 1))]
+    head = [*_head(board, look), *_unready(board, most=max(height // 6, 1))]
     room = max(height - len(head) - 1, 0)
     partitions = partition_rows(board, look, width)
     body: list[Text] = []
@@ -112,7 +112,7 @@ def render(board: Board, look: Look, now: float, width: int, height: int) -> Gro
         body += key_rows(board, look, now, width, room - len(body))
     body = body[:room]
     body += [Text("")] * (room - len(body))
-    return Group(*(_fit(line) for line in [*head[:height], *body, _foot(look)][:height]))
+    return Group(*(_fit(line, look) for line in [*head[:height], *body, _foot(look)][:height]))
 
 
 def snapshot(board: Board, now: float, width: int, *, ascii_only: bool = False) -> str:
@@ -120,7 +120,7 @@ def snapshot(board: Board, now: float, width: int, *, ascii_only: bool = False) 
     look = Look(ascii_only=ascii_only)
     keys = key_rows(board, look, now, width, len(board.keys) + 4)
     lines = [
-        *_head(board, look, width),
+        *_head(board, look),
         *_unready(board, most=1_000_000),
         *partition_rows(board, look, width),
         *([Text(""), *keys] if board.keys else ()),
@@ -128,7 +128,7 @@ def snapshot(board: Board, now: float, width: int, *, ascii_only: bool = False) 
     return "".join(f"{line.plain.rstrip()}\n" for line in lines)
 
 
-def _head(board: Board, look: Look, width: int) -> list[Text]:
+def _head(board: Board, look: Look) -> list[Text]:
     status, rates = board.status, board.rates
     title = Text.assemble((" stream-ewma top ", "bold reverse"), f" {visible(board.address)}  ")
     if board.trouble:
@@ -152,7 +152,7 @@ def _head(board: Board, look: Look, width: int) -> list[Text]:
         ("lag", short(sum(each["lag"] or 0 for each in status["partitions"]))),
     )
     flow.stylize(stale)
-    return [title, flow, _totals(status, width), Text("")]
+    return [title, flow, _totals(status), Text("")]
 
 
 def _figures(*pairs: tuple[str, str]) -> Text:
@@ -161,8 +161,8 @@ def _figures(*pairs: tuple[str, str]) -> Text:
     )
 
 
-def _totals(status: dict[str, Any], width: int) -> Text:
-    """What it has done since its start; reasons as far as they fit."""
+def _totals(status: dict[str, Any]) -> Text:
+    """What it has done since its start; and why it rejected."""
     rejected = sorted(status["rejected"].items(), key=lambda each: -each[1])
     skipped = sum(status["skipped"].values())
     text = f"since start: {status['consumed']:,} in, {status['emitted']:,} smoothed"
@@ -173,7 +173,6 @@ def _totals(status: dict[str, Any], width: int) -> Text:
         line.append(f", {sum(status['rejected'].values()):,} rejected ({reasons})", "red")
     if status["recoveries"]:
         line.append(f", {counted(status['recoveries'], 'recovery').replace('ys', 'ies')}", "yellow")
-    line.truncate(max(width, 0), overflow="ellipsis")
     return line
 
 
@@ -330,7 +329,7 @@ def _line(
     return line
 
 
-def _fit(line: Text) -> Text:
+def _fit(line: Text, look: Look) -> Text:
     line.no_wrap = True
-    line.overflow = "ellipsis"
+    line.overflow = "crop" if look.ascii_only else "ellipsis"
     return line

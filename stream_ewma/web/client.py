@@ -85,7 +85,7 @@ class Member:
         query = [("key", key) for key in keys] + [("others", str(others))]
         was_there = False
         while True:
-            reason = "the member has left"
+            reason = f"{self.address}: the member has left"
             try:
                 async with aclosing(self._stream(query)) as stream:
                     async for event in stream:

@@ -97,7 +97,7 @@ def test_a_member_that_comes_back_tells_no_dead_letter_twice(tap: Command):
     ]
     assert printed.err.splitlines() == [
         f"watching {member.address}",
-        "the member has left; reconnecting",
+        f"{member.address}: the member has left; reconnecting",
         f"watching {member.address}",
     ]
 
