@@ -264,7 +264,8 @@ def process(tmp_path: Path):
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
-                env=clean_environment(),
+                # Lines come at once also where Python would keep them back.
+                env=clean_environment() | {"PYTHONUNBUFFERED": ""},
                 cwd=tmp_path,
             )
         )

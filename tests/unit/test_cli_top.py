@@ -210,13 +210,20 @@ def test_rows_that_do_not_fit_are_counted_and_scrolled_to():
     assert rows(Look("partitions", "readings-98")) == ["readings-98"]
 
 
+def test_a_long_topic_leaves_the_number_of_its_partition():
+    board = board_of(status(partitions=[partition(123, topic="t" * 249)]))
+
+    assert any(re.match(r"~t+-123 ", line) for line in frame(board))
+
+
 def test_nothing_that_was_told_can_steer_the_terminal():
-    board = board_of(
-        status(partitions=[partition(topic=BAD, phase=BAD)], unready={BAD: BAD}, rejected={BAD: 1}),
-        sample(BAD, outputs={BAD: 1.0}),
-        address=BAD,
-    )
-    board.take(Event(*status(1, partitions=[], unready={BAD: BAD}, rejected={BAD: 2})), 1.0)
+    bad = {
+        "partitions": [partition(topic=BAD, phase=BAD)],
+        "unready": {BAD: BAD},
+        "rejected": {BAD: 1},
+    }
+    told = [status(0, **bad), sample(BAD, outputs={BAD: 1.0}), status(1, **bad)]
+    board = board_of(*told, address=BAD)
     shown = [
         line for view in ("both", "partitions", "keys") for line in frame(board, look=Look(view))
     ]
