@@ -27,6 +27,12 @@ class BrokerUnavailableError(StreamEwmaError):
     exit_code = 69
 
 
+class MemberUnavailableError(StreamEwmaError):
+    """No running member answered: check that it runs, and its HTTP address, then try again."""
+
+    exit_code = 69
+
+
 class TopicError(StreamEwmaError):
     """A topic is missing or does not fit: mend the topic, then start again."""
 

@@ -17,6 +17,8 @@ GROUPS: Final = {
         "topics": "show (plan) or make (create) the topics that are missing",
     },
     "look at it": {
+        "top": "a running member, live: its partitions, rates and busiest keys",
+        "tap": "its readings as they come in, with what each became; or its dead letters",
         "state": "the kept state: get, list, export, import, reset",
         "offsets": "how far the group has come (show); past what cannot be read (skip)",
         "dlq": "the dead letters: list, show, replay",
