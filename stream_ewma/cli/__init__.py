@@ -18,6 +18,7 @@ _EXIT_INTERRUPTED = 130  # 128 + SIGINT
 
 _COMMANDS = {
     "run": "read, smooth and publish until SIGTERM",
+    "healthcheck": "ask the member on this machine whether it is ready",
     "check": "say everything that is wrong with the settings",
     "topics": "show (plan) or make (create) the topics that are missing",
     "state": "the kept state: get, list, export, import, reset",
@@ -39,8 +40,8 @@ Exponentially weighted smoothing of live numeric streams: Kafka in, smoothed Kaf
   stream-ewma tune readings.csv                        which factor suits the data?
 
 commands:
-{"".join(f"  {name:<9}{text}{chr(10)}" for name, text in _COMMANDS.items())}\
-  version  the version
+{"".join(f"  {name:<13}{text}{chr(10)}" for name, text in _COMMANDS.items())}\
+  version      the version
 
 `stream-ewma COMMAND --help` has the flags. Every setting is a line of the YAML file, a flag
 (--kafka.bootstrap_servers) and a variable (STREAM_EWMA_KAFKA__BOOTSTRAP_SERVERS).

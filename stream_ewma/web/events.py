@@ -13,6 +13,7 @@ from stream_ewma.engine.stored import key_bytes
 from stream_ewma.service.overview import Overview
 from stream_ewma.service.watching import MOST_KEYS, SeenRejected, TooManyWatchersError, Watcher
 from stream_ewma.web.answers import partition_json, rejected_json, sample_json
+from stream_ewma.web.queries import number_of
 from stream_ewma.web.window import window_of
 
 _STATUS_S = 1.0
@@ -28,6 +29,8 @@ async def events(request: web.Request) -> web.StreamResponse:
     """
     overview = window_of(request).running()
     wanted = _wanted(request)
+    if request.method == "HEAD":
+        return web.Response(content_type="text/event-stream")
     try:
         watcher = overview.watchers.join(wanted)
     except TooManyWatchersError:
@@ -50,10 +53,7 @@ def _wanted(request: web.Request) -> Watched:
     keys = frozenset(key_bytes(text) for text in request.query.getall("key", []))
     if len(keys) > MOST_KEYS:
         raise web.HTTPBadRequest(text=f"at most {MOST_KEYS} keys")
-    others = request.query.get("others", "0")
-    if not others.isdecimal() or int(others[:6]) > _MOST_OTHERS:
-        raise web.HTTPBadRequest(text=f"others is a number up to {_MOST_OTHERS}")
-    return Watched(keys, int(others))
+    return Watched(keys, number_of(request, "others", 0, 0, _MOST_OTHERS))
 
 
 async def _chunks(overview: Overview, watcher: Watcher) -> AsyncIterator[bytes]:

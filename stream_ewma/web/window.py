@@ -18,14 +18,18 @@ class Window:
         settings: as given.
         overview: of the member; None: it is still starting.
         registry: of its metrics; None: it is still starting.
+        address: host:port under which other members reach this one; None: they cannot.
     """
 
     settings: Settings
     overview: Overview | None = None
     registry: CollectorRegistry | None = None
+    address: str | None = None
 
     def show(self, overview: Overview) -> None:
         """The member has started."""
+        if self.address is not None:
+            overview.advertise(self.address)
         self.overview, self.registry = overview, registry_of(overview)
 
     def running(self) -> Overview:
