@@ -1,6 +1,7 @@
 """Who may ask: the token, the cookie that stands for it, and names that browsers were sent to."""
 
 import hmac
+import re
 import secrets
 from hashlib import sha256
 from ipaddress import ip_address
@@ -89,8 +90,9 @@ class Access:
 
 def _host(address: str) -> str:
     """The host of host:port, [host]:port or a host alone."""
-    if address.startswith("["):
-        return address[1:].partition("]")[0]
+    bracketed = re.fullmatch(r"\[([^]]*)\](:[0-9]*)?", address)
+    if bracketed is not None:
+        return bracketed[1]
     return address.rpartition(":")[0] if address.count(":") == 1 else address
 
 

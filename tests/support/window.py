@@ -1,13 +1,15 @@
 """A member on paper behind the real HTTP server, and what one sends it."""
 
 import asyncio
+import json
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from stream_ewma.engine.sample import KeyState, Rejected, Sample, Watched
 from stream_ewma.engine.dead_letters import Reason
+from stream_ewma.engine.sample import KeyState, Rejected, Sample, Watched
 from stream_ewma.kafka.kept import partition_of
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.payloads.columns import Kind
@@ -18,8 +20,6 @@ from stream_ewma.service.watching import Watchers
 from stream_ewma.settings import Settings, load_settings
 from stream_ewma.web.server import serving
 from stream_ewma.web.window import Window
-
-import json
 
 TOPIC = "air"
 
@@ -120,12 +120,12 @@ class Member:
         self.advertised = address
 
 
-def settings_of(**overrides: object) -> Settings:
-    """Settings that listen on any port; `http__token` is http.token."""
+def settings_of(token: str | None = None, **overrides: object) -> Settings:
+    """Settings that listen on any port; `http__hosts` is http.hosts."""
     named = {name.replace("__", "."): value for name, value in overrides.items()}
     return load_settings(
         overrides={"input.topics": [TOPIC], "smoothing.alpha": 0.5, "http.port": 0, **named},
-        env={},
+        env={} if token is None else {"STREAM_EWMA_HTTP__TOKEN": token},
     )
 
 
@@ -135,6 +135,12 @@ def sample(offset: int = 7, key: bytes = b"pump", raw: bytes | None = b"1.5") ->
 
 def rejected(preview: bytes | None = b"no number") -> Rejected:
     return Rejected(8, 1_700_000_000_000, b"pump", Reason.NOT_NUMERIC, preview, 9)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 @dataclass
@@ -165,6 +171,8 @@ class Site:
         assert window.address is not None
         self.host, port = window.address.rsplit(":", 1)
         self.port = int(port)
+        if window.settings.http.port:
+            self.host, self.port = "127.0.0.1", window.settings.http.port
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection(self.host, self.port)
