@@ -80,7 +80,10 @@ def test_no_command_shows_the_help_as_an_error(command):
     ("name", "advice"),
     [
         ("chek", "write check"),
-        ("--config", "write one of run, healthcheck, check, topics, state, offsets, smooth, tune, demo"),
+        (
+            "--config",
+            "write one of run, healthcheck, check, topics, state, offsets, smooth, tune, demo",
+        ),
     ],
 )
 def test_an_unknown_command_is_told_with_the_nearest(command, name: str, advice: str):
