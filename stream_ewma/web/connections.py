@@ -1,6 +1,7 @@
 """Connections: so many, so long, so large. Whoever asks for nothing makes room for who does."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
@@ -15,6 +16,7 @@ REQUEST_S: Final = 5.0
 """Time for a whole request, from the connection or from its first byte on."""
 _IDLE_S: Final = 30.0
 _STUCK_S: Final = 60.0
+_SEND_BYTES: Final = 1 << 16
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
 
@@ -101,6 +103,9 @@ class Connection(web.RequestHandler):
             transport.abort()
             return
         self._raw = transport
+        # The kernel would hold megabytes for each client that takes nothing.
+        connected = transport.get_extra_info("socket")
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
         self._timer = _later(REQUEST_S, self.abort)
         super().connection_made(transport)
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -11,7 +12,13 @@ from aiohttp import web
 from stream_ewma.engine.sample import Watched
 from stream_ewma.engine.stored import key_bytes
 from stream_ewma.service.overview import Overview
-from stream_ewma.service.watching import MOST_KEYS, SeenRejected, TooManyWatchersError, Watcher
+from stream_ewma.service.watching import (
+    MOST_KEYS,
+    Seen,
+    SeenRejected,
+    TooManyWatchersError,
+    Watcher,
+)
 from stream_ewma.web.answers import partition_json, rejected_json, sample_json
 from stream_ewma.web.queries import number_of
 from stream_ewma.web.window import window_of
@@ -62,10 +69,7 @@ async def _chunks(overview: Overview, watcher: Watcher) -> AsyncIterator[bytes]:
     status_at = ping_at = loop.time()
     while not overview.is_stopping:
         seen = await watcher.take(max(min(status_at, ping_at) - loop.time(), 0.0))
-        parts = [
-            _event("sample", sample_json(each), f"{each.partition}-{each.sample.offset}")
-            for each in seen
-        ]
+        parts = [_sample(each) for each in seen]
         now = loop.time()
         if now >= status_at:
             status_at = now + _STATUS_S
@@ -104,6 +108,12 @@ def status_json(overview: Overview, watcher: Watcher) -> dict[str, Any]:
         "recoveries": overview.counters.recoveries,
         "missed": watcher.missed,
     }
+
+
+@lru_cache(maxsize=4096)
+def _sample(seen: Seen) -> bytes:
+    """The event of a sample, which is written once for all who watch."""
+    return _event("sample", sample_json(seen), f"{seen.partition}-{seen.sample.offset}")
 
 
 def _event(name: str, body: dict[str, Any], ident: str = "") -> bytes:

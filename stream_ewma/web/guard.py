@@ -9,14 +9,17 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from stream_ewma.web.access import Access
+from stream_ewma.web.access import OPEN, Access
 from stream_ewma.web.answers import SAFE_HEADERS, error_of, error_response
 from stream_ewma.web.connections import Connection
+from stream_ewma.web.pace import Rate
 from stream_ewma.web.queries import KEYS_PATH
 
 _log = logging.getLogger(__name__)
 
 _METHODS: Final = ("GET", "HEAD")
+_A_SECOND: Final = 100
+_AT_ONCE: Final = 100
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -38,6 +41,8 @@ class Guard:
         self._access = access
         self._paths = frozenset(paths)
         self._has_keys = has_keys
+        # Who asks for keys without end keeps no probe waiting, and the other way round.
+        self._probes, self._others = (Rate(_A_SECOND, _AT_ONCE) for _ in range(2))
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer."""
@@ -51,8 +56,10 @@ class Guard:
             connection.is_busy, connection.was_answered = False, True
 
     async def _safely(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.raw_path.partition("?")[0]
+        await (self._probes if path in OPEN else self._others).wait()
         try:
-            return self._refusal(request) or await self._answer(request)
+            return self._refusal(request, path) or await self._answer(request)
         except web.HTTPException as error:
             return error_of(error)
         except (ConnectionError, asyncio.CancelledError):
@@ -70,7 +77,7 @@ class Guard:
                 raise ConnectionResetError("the answer was cut off") from None
             return error_response(500, "internal error: the log says more")
 
-    def _refusal(self, request: web.BaseRequest) -> web.Response | None:
+    def _refusal(self, request: web.BaseRequest, path: str) -> web.Response | None:
         """None: it can be answered."""
         if request.method not in _METHODS:
             return error_response(405, "GET and HEAD only", Allow=", ".join(_METHODS))
@@ -80,7 +87,6 @@ class Guard:
             return refusal
         if "Expect" in request.headers:
             return error_response(417, "nothing is promised beforehand")
-        path = request.raw_path.partition("?")[0]
         # As it came, letter by letter: whatever a path could be turned into, it is not served.
         if path not in self._paths and not (self._has_keys and _is_key_path(path)):
             return error_response(404, "not found")

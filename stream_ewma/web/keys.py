@@ -21,9 +21,11 @@ async def partitions(request: web.Request) -> web.Response:
 
 async def key(request: web.Request) -> web.Response:
     """One key's state, in each partition that has it; where others have it, who."""
-    overview = window_of(request).running()
+    window = window_of(request)
+    overview = window.running()
     encoded, sought = is_base64(request), key_of_path(request)
-    searched = await overview.search(sought)
+    async with window.turns.turn():
+        searched = await overview.search(sought)
     if searched.found:
         first, *others = [key_json(each, is_base64=encoded) for each in searched.found]
         return json_response({**first, "also": others} if others else first)
@@ -42,7 +44,8 @@ async def keys(request: web.Request) -> web.Response:
 
     A bounded number of keys is looked at, and `cursor` leads on: null, where there are no more.
     """
-    overview = window_of(request).running()
+    window = window_of(request)
+    overview = window.running()
     encoded = is_base64(request)
     prefix = key_written(request, request.query.get("prefix", ""))
     limit = number_of(request, "limit", _DEFAULT_KEYS, 1, _MOST_KEYS)
@@ -51,7 +54,9 @@ async def keys(request: web.Request) -> web.Response:
     if at is None:
         return json_response({"keys": [], "cursor": None})
     try:
-        page = await overview.page(at, prefix, place, limit)
+        async with window.turns.turn():
+            page = await overview.page(at, prefix, place, limit)
+            found = [key_json(each, is_base64=encoded) for each in page.keys]
     except NotThereError:
         return error_response(503, "the partition is moving", **{"Retry-After": "1"})
     following = [partition for partition in owned if partition > at]
@@ -59,7 +64,6 @@ async def keys(request: web.Request) -> web.Response:
         cursor: str | None = f"{at.topic}:{at.number}:{page.cursor}"
     else:
         cursor = f"{following[0].topic}:{following[0].number}:0" if following else None
-    found = [key_json(each, is_base64=encoded) for each in page.keys]
     return json_response({"keys": found, "cursor": cursor})
 
 

@@ -1,6 +1,6 @@
 """What the handlers of requests look through: the running member, once there is one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from stream_ewma.service.metrics import registry_of
 from stream_ewma.service.overview import Overview
 from stream_ewma.settings import Settings
+from stream_ewma.web.pace import Turns
 
 
 @dataclass(slots=True)
@@ -19,12 +20,16 @@ class Window:
         overview: of the member; None: it is still starting.
         registry: of its metrics; None: it is still starting.
         address: host:port under which other members reach this one; None: they cannot.
+        exposed: the metrics as they were written last, and when, by kind.
+        turns: of answers that cost something.
     """
 
     settings: Settings
     overview: Overview | None = None
     registry: CollectorRegistry | None = None
     address: str | None = None
+    exposed: dict[str, tuple[float, bytes]] = field(default_factory=dict)
+    turns: Turns = field(default_factory=Turns)
 
     def show(self, overview: Overview) -> None:
         """The member has started."""

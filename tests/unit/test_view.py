@@ -265,6 +265,23 @@ def test_of_a_busy_key_the_newest_rows_are_kept():
     assert [sample.offset for sample in found] == list(range(300, 500))
 
 
+def test_of_many_busy_keys_the_newest_rows_are_kept():
+    records = [reading(f"k{i % 10}", i) for i in range(1200)]
+    keys = frozenset(f"k{i}".encode() for i in range(10))
+
+    found = samples(task(), Watched(keys), *records)
+
+    assert [sample.offset for sample in found] == list(range(700, 1200))
+
+
+def test_a_quiet_key_is_not_lost_among_busy_ones():
+    records = [reading("quiet", 1.0), *(reading("busy", i) for i in range(300))]
+
+    found = samples(task(), Watched(frozenset([b"quiet", b"busy"])), *records)
+
+    assert [sample.offset for sample in found] == [0, *range(201, 301)]
+
+
 def test_others_are_spread_over_the_step():
     records = [reading(f"k{i}", i) for i in range(100)]
 
