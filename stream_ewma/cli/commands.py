@@ -19,6 +19,7 @@ GROUPS: Final = {
     "look at it": {
         "top": "a running member, live: its partitions, rates and busiest keys",
         "tap": "its readings as they come in, with what each became; or its dead letters",
+        "healthcheck": "ask the member on this machine whether it is ready",
         "state": "the kept state: get, list, export, import, reset",
         "offsets": "how far the group has come (show); past what cannot be read (skip)",
         "dlq": "the dead letters: list, show, replay",

@@ -44,8 +44,8 @@ class ServiceThread(threading.Thread):
 
     async def _serve(self) -> None:
         async with serving(self._settings) as window:
-            if window.address is not None:
-                self._on_page(window.address)
+            if window.url is not None:
+                self._on_page(window.url)
             await run_service(
                 self._settings,
                 stop=self._stopping,

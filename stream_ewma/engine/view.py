@@ -22,6 +22,8 @@ from stream_ewma.smoothing.layout import NO_TIME
 
 _MOST_OF_A_KEY: Final = 100
 """Samples of a key in one step; the newest are kept."""
+_MOST_OF_KEYS: Final = 500
+"""Samples of all keys that are watched, in one step; the newest are kept."""
 _MOST_REJECTED: Final = 8
 _PREVIEW_BYTES: Final = 256
 
@@ -72,8 +74,12 @@ def _chosen(work: Smoothed, part: Part, slots: Int32) -> Int64:
     if part.is_report or len(slots) == 0:
         return np.empty(0, np.int64)
     of_row = work.placed.slots[part.rows]
-    newest = [np.flatnonzero(of_row == slot)[-_MOST_OF_A_KEY:] for slot in slots]
-    return np.concatenate(newest)
+    rows = np.flatnonzero(np.isin(of_row, slots))
+    rows = rows[np.argsort(of_row[rows], kind="stable")]  # by key, the newest of each last
+    key = of_row[rows]
+    is_newest = np.ones(len(rows), np.bool_)
+    is_newest[:-_MOST_OF_A_KEY] = key[:-_MOST_OF_A_KEY] != key[_MOST_OF_A_KEY:]
+    return np.sort(rows[is_newest])[-_MOST_OF_KEYS:]
 
 
 def _sample(config: TaskConfig, records: RecordColumns, part: Part, row: int) -> Sample:

@@ -2,7 +2,8 @@
 
 The group's leader decides from what each member tells when it joins: what it owned, since which
 generation, and of what it holds copies. A partition stays where it is as far as an even
-distribution allows; one that must move goes to a member with a warm copy of its state.
+distribution allows; one that must move goes to a member with a warm copy of its state. Members also
+tell where they answer HTTP, and the leader tells all who has what.
 
 aiokafka's own sticky assignor does not know of copies, and keeps its memory in class attributes,
 where two consumers in one process overwrite each other's. An instance of this one belongs to one
@@ -10,6 +11,7 @@ consumer.
 """
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -31,6 +33,9 @@ _VERSION: Final = 1
 _MAX_GENERATION: Final = 2**31 - 1
 # What is still to be read of the state where a partition goes: little, a part, all of it.
 _WARM, _PARTLY, _NOTHING = 0, 2, 3
+# The brokers keep what all members are told as one record, of a megabyte as it comes.
+_MOST_TOLD_BYTES: Final = 256 << 10
+_ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}")
 
 Partitions = frozenset[TopicPartition]
 
@@ -44,16 +49,21 @@ class Holding:
         owned: partitions assigned to it then.
         standbys: partitions whose state it follows.
         warm: those of them that it has followed to the end.
+        address: host:port where it answers HTTP; None: nowhere.
     """
 
     generation: int = -1
     owned: Partitions = frozenset()
     standbys: Partitions = frozenset()
     warm: Partitions = frozenset()
+    address: str | None = None
 
     def to_bytes(self) -> bytes:
         """The user data of a member's metadata."""
+        # Members of a former release pass over the names that they do not know.
+        more = {} if self.address is None else {"address": self.address}
         return _to_json(
+            **more,
             generation=self.generation,
             owned=_by_topic(self.owned),
             standbys=_by_topic(self.standbys),
@@ -64,10 +74,11 @@ class Holding:
     def from_bytes(cls, data: bytes | None) -> "Holding":
         """The same from user data; of an unknown or damaged one, nothing."""
         found = _from_json(data)
-        generation = found.get("generation")
+        generation, address = found.get("generation"), _address(found)
         if type(generation) is not int or not 0 <= generation <= _MAX_GENERATION:
-            return cls()
-        return cls(generation, *(_partitions(found, n) for n in ("owned", "standbys", "warm")))
+            return cls(address=address)
+        owned, standbys, warm = (_partitions(found, n) for n in ("owned", "standbys", "warm"))
+        return cls(generation, owned, standbys, warm, address)
 
 
 class StandbyAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokafka has no types
@@ -78,6 +89,7 @@ class StandbyAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aioka
 
     Attributes:
         holding: what this member has.
+        addresses: where the owner of each partition answers HTTP, as far as it is known.
     """
 
     name = "stream-ewma-sticky"
@@ -85,6 +97,11 @@ class StandbyAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aioka
     def __init__(self, standbys: int) -> None:
         self._standbys = standbys
         self.holding = Holding()
+        self.addresses: dict[TopicPartition, str] = {}
+
+    def advertise(self, address: str) -> None:
+        """Where this member answers HTTP."""
+        self.holding = replace(self.holding, address=address)
 
     def joined(self, generation: int) -> None:
         """The group's generation to which the last assignment belongs."""
@@ -105,7 +122,9 @@ class StandbyAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aioka
 
     def on_assignment(self, assignment: ConsumerProtocolMemberAssignment) -> None:
         """Take note of what the leader has decided."""
-        standbys = _partitions(_from_json(assignment.user_data), "standbys")
+        told = _from_json(assignment.user_data)
+        standbys = _partitions(told, "standbys")
+        self.addresses = _addresses(told)
         self.holding = replace(
             self.holding,
             owned=frozenset(assignment.partitions()),
@@ -131,11 +150,12 @@ class StandbyAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aioka
         for holders in table.standbys(owners, self._standbys):
             for member, partitions in table.by_member(holders).items():
                 standbys[member] += partitions
+        told = _told(members, owned)
         return {
             member: ConsumerProtocolMemberAssignment(
                 _PROTOCOL_VERSION,
                 sorted(_by_topic(owned[member]).items()),
-                _to_json(standbys=_by_topic(standbys[member])),
+                _to_json(standbys=_by_topic(standbys[member]), **told),
             )
             for member in members
         }
@@ -212,6 +232,37 @@ def _by_topic(partitions: Iterable[TopicPartition]) -> dict[str, list[int]]:
     for topic, number in sorted(partitions):
         found[topic].append(number)
     return dict(found)
+
+
+def _told(
+    members: Mapping[str, ConsumerProtocolMemberMetadata],
+    owned: Mapping[str, Iterable[TopicPartition]],
+) -> dict[str, object]:
+    """Who has what and where they answer HTTP; nothing, where that is too much to tell all."""
+    found = [
+        {"address": address, "owned": _by_topic(owned[member])}
+        for member, metadata in sorted(members.items())
+        if (address := Holding.from_bytes(metadata.user_data).address) is not None
+    ]
+    size = len(_to_json(members=found)) * len(members)
+    return {"members": found} if found and size <= _MOST_TOLD_BYTES else {}
+
+
+def _addresses(told: Mapping[str, Any]) -> dict[TopicPartition, str]:
+    """The same as the members read it."""
+    members = told.get("members")
+    found: dict[TopicPartition, str] = {}
+    for member in members if isinstance(members, list) else []:
+        address = _address(member) if isinstance(member, dict) else None
+        if address is not None:
+            found |= dict.fromkeys(_partitions(member, "owned"), address)
+    return found
+
+
+def _address(found: Mapping[str, Any]) -> str | None:
+    """host:port, and nothing that would lead elsewhere in a URL."""
+    address = found.get("address")
+    return address if isinstance(address, str) and _ADDRESS.fullmatch(address) else None
 
 
 def _to_json(**values: object) -> bytes:

@@ -126,6 +126,19 @@ class GroupConsumer:
         """Whose state has been followed to the end: the next assignment prefers them here."""
         self._assignor.warmed(map(_tp, partitions))
 
+    def advertise(self, address: str) -> None:
+        """Tell the others, from the next time of joining on, where this member answers HTTP."""
+        self._assignor.advertise(address)
+
+    def owner(self, partition: Partition) -> str | None:
+        """Where the member answers that got the partition last; None: not known."""
+        return self._assignor.addresses.get(_tp(partition))
+
+    def partition_count(self, topic: str) -> int | None:
+        """Partitions of a topic; None: not known."""
+        found = self._consumer.partitions_for_topic(topic)
+        return len(found) if found else None
+
     def begin(self, partition: Partition, position: int) -> bool:
         """Start fetching an assigned partition at `position`; False if it is not assigned now."""
         tp = _tp(partition)

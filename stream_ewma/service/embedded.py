@@ -98,8 +98,8 @@ class Smoother:
         """
         if self._overview is None:
             return None
-        found = await self._overview.look_up(key.encode() if isinstance(key, str) else key)
-        return found[0].state.outputs if found else None
+        searched = await self._overview.search(key.encode() if isinstance(key, str) else key)
+        return searched.found[0].state.outputs if searched.found else None
 
     @asynccontextmanager
     async def watch(

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from stream_ewma.engine.sample import KeyState
 from stream_ewma.engine.task import PartitionTask
 from stream_ewma.kafka.consumer import GroupConsumer
+from stream_ewma.kafka.kept import partition_of
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.service.counters import Counters
 from stream_ewma.service.opening import Opening, RestoreProgress
@@ -93,6 +94,19 @@ class FoundKey:
     state: KeyState
     offset: int
     is_committed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """Where a key was looked for.
+
+    Attributes:
+        found: its states.
+        partitions: of this member, that were looked at.
+    """
+
+    found: list[FoundKey]
+    partitions: frozenset[Partition]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,17 +196,34 @@ class Overview:
 
     # -- keys ---------------------------------------------------------------------------------
 
-    async def look_up(self, key: bytes) -> list[FoundKey]:
+    async def search(self, key: bytes) -> Searched:
         """The key's state in each of the member's partitions that has it."""
         found: list[FoundKey] = []
+        looked: set[Partition] = set()
         for pipeline in self._running():
             try:
-                looked = await self._look(pipeline, lambda task: task.look_up([key]))
+                answer = await self._look(pipeline, lambda task: task.look_up([key]))
             except NotThereError:
                 continue
-            states, end, committed = looked
+            states, end, committed = answer
+            looked.add(pipeline.partition)
             found += [FoundKey(pipeline.partition, state, end, committed) for state in states]
-        return found
+        return Searched(found, frozenset(looked))
+
+    def homes(self, key: bytes) -> list[Partition]:
+        """Where Kafka's default partitioner puts a key, in each input topic."""
+        counts = {
+            topic: self.consumer.partition_count(topic) for topic in self.settings.input.topics
+        }
+        return [Partition(topic, partition_of(key, n)) for topic, n in counts.items() if n]
+
+    def owner(self, partition: Partition) -> str | None:
+        """host:port of the member that has it, by the last assignment; None: not known."""
+        return self.consumer.owner(partition)
+
+    def advertise(self, address: str) -> None:
+        """Tell the group where this member answers, when it joins."""
+        self.consumer.advertise(address)
 
     async def page(self, partition: Partition, prefix: bytes, cursor: int, limit: int) -> FoundPage:
         """Keys of one partition that begin with `prefix`; a bounded number is looked at.

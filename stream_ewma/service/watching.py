@@ -22,7 +22,7 @@ class TooManyWatchersError(Exception):
     """There is no room for another one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # each is but itself: all who watch have the same
 class Seen:
     """A sample, and where it is from.
 
@@ -127,14 +127,15 @@ class Watchers:
     def publish(self, partition: Partition, step: Step) -> None:
         """Hand a step's samples to those who want them."""
         self.rejected.extend(SeenRejected(partition, rejected) for rejected in step.refusals)
-        for watcher in self._watchers if step.samples else ():
+        seen = [Seen(partition, sample) for sample in step.samples]
+        for watcher in self._watchers if seen else ():
             left = watcher.wanted.others
-            for sample in step.samples:
-                if sample.key in watcher.wanted.keys:
-                    watcher.offer(Seen(partition, sample))
+            for each in seen:
+                if each.sample.key in watcher.wanted.keys:
+                    watcher.offer(each)
                 elif left > 0:
                     left -= 1
-                    watcher.offer(Seen(partition, sample))
+                    watcher.offer(each)
 
     def _tell(self) -> None:
         wanted = [watcher.wanted for watcher in self._watchers]

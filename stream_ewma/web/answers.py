@@ -1,7 +1,9 @@
 """JSON answers, and what the member knows as JSON."""
 
+from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
@@ -10,6 +12,18 @@ from stream_ewma.engine.stored import key_text
 from stream_ewma.service.overview import FoundKey, PartitionStatus
 from stream_ewma.service.watching import Seen, SeenRejected
 
+SAFE_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Server": "stream-ewma",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+}
+"""Of every answer: browsers take nothing for a script or a page that is none, and keep nothing."""
+
 
 def json_response(body: object, status: int = 200, **headers: str) -> web.Response:
     """`body` as JSON."""
@@ -17,8 +31,27 @@ def json_response(body: object, status: int = 200, **headers: str) -> web.Respon
         body=orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE),
         status=status,
         content_type="application/json",
-        headers=headers,
+        headers={**SAFE_HEADERS, **headers},
     )
+
+
+def error_response(status: int, text: str, **headers: str) -> web.Response:
+    """An error, as all of them look."""
+    return json_response({"error": text}, status, **headers)
+
+
+def error_of(error: web.HTTPException) -> web.Response:
+    """What a handler raised, as an answer."""
+    phrase = HTTPStatus(error.status).phrase
+    is_default = error.text in {
+        None,
+        f"{error.status}: {phrase}",
+        f"{error.status}: {error.reason}",
+    }
+    kept = {"Allow", "Retry-After", "WWW-Authenticate"}
+    headers = {name: text for name, text in error.headers.items() if name in kept}
+    text = phrase.lower() if is_default else str(error.text)
+    return error_response(error.status, text, **headers)
 
 
 def partition_json(status: PartitionStatus) -> dict[str, Any]:
@@ -40,11 +73,12 @@ def partition_json(status: PartitionStatus) -> dict[str, Any]:
     }
 
 
-def key_json(found: FoundKey) -> dict[str, Any]:
+def key_json(found: FoundKey, *, is_base64: bool = False) -> dict[str, Any]:
     """A key's live state, the offset that it includes, and whether that is committed."""
+    key = found.state.key
     return {
         **found.state.outputs,
-        "key": key_text(found.state.key),
+        "key": urlsafe_b64encode(key).decode() if is_base64 else key_text(key),
         "timestamp": found.state.timestamp,
         "topic": found.partition.topic,
         "partition": found.partition.number,

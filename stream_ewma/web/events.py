@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -11,8 +12,15 @@ from aiohttp import web
 from stream_ewma.engine.sample import Watched
 from stream_ewma.engine.stored import key_bytes
 from stream_ewma.service.overview import Overview
-from stream_ewma.service.watching import MOST_KEYS, SeenRejected, TooManyWatchersError, Watcher
+from stream_ewma.service.watching import (
+    MOST_KEYS,
+    Seen,
+    SeenRejected,
+    TooManyWatchersError,
+    Watcher,
+)
 from stream_ewma.web.answers import partition_json, rejected_json, sample_json
+from stream_ewma.web.queries import number_of
 from stream_ewma.web.window import window_of
 
 _STATUS_S = 1.0
@@ -28,6 +36,8 @@ async def events(request: web.Request) -> web.StreamResponse:
     """
     overview = window_of(request).running()
     wanted = _wanted(request)
+    if request.method == "HEAD":
+        return web.Response(content_type="text/event-stream")
     try:
         watcher = overview.watchers.join(wanted)
     except TooManyWatchersError:
@@ -50,10 +60,7 @@ def _wanted(request: web.Request) -> Watched:
     keys = frozenset(key_bytes(text) for text in request.query.getall("key", []))
     if len(keys) > MOST_KEYS:
         raise web.HTTPBadRequest(text=f"at most {MOST_KEYS} keys")
-    others = request.query.get("others", "0")
-    if not others.isdecimal() or int(others[:6]) > _MOST_OTHERS:
-        raise web.HTTPBadRequest(text=f"others is a number up to {_MOST_OTHERS}")
-    return Watched(keys, int(others))
+    return Watched(keys, number_of(request, "others", 0, 0, _MOST_OTHERS))
 
 
 async def _chunks(overview: Overview, watcher: Watcher) -> AsyncIterator[bytes]:
@@ -62,10 +69,7 @@ async def _chunks(overview: Overview, watcher: Watcher) -> AsyncIterator[bytes]:
     status_at = ping_at = loop.time()
     while not overview.is_stopping:
         seen = await watcher.take(max(min(status_at, ping_at) - loop.time(), 0.0))
-        parts = [
-            _event("sample", sample_json(each), f"{each.partition}-{each.sample.offset}")
-            for each in seen
-        ]
+        parts = [_sample(each) for each in seen]
         now = loop.time()
         if now >= status_at:
             status_at = now + _STATUS_S
@@ -104,6 +108,12 @@ def status_json(overview: Overview, watcher: Watcher) -> dict[str, Any]:
         "recoveries": overview.counters.recoveries,
         "missed": watcher.missed,
     }
+
+
+@lru_cache(maxsize=4096)
+def _sample(seen: Seen) -> bytes:
+    """The event of a sample, which is written once for all who watch."""
+    return _event("sample", sample_json(seen), f"{seen.partition}-{seen.sample.offset}")
 
 
 def _event(name: str, body: dict[str, Any], ident: str = "") -> bytes:

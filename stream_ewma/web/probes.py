@@ -1,11 +1,16 @@
 """For machines: is it alive, is it ready, how much of everything; what runs, and with what."""
 
+import time
+from typing import Final
+
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
 from stream_ewma.service.metrics import config_hash, versions
-from stream_ewma.web.answers import json_response, rfc3339
+from stream_ewma.web.answers import error_response, json_response, rfc3339
 from stream_ewma.web.window import window_of
+
+_FRESH_S: Final = 0.25
 
 
 async def livez(_request: web.Request) -> web.Response:
@@ -23,11 +28,16 @@ async def readyz(request: web.Request) -> web.Response:
 
 async def metrics(request: web.Request) -> web.Response:
     """What Prometheus reads, in the form that it asks for."""
-    registry = window_of(request).registry
-    if registry is None:
-        return json_response({"error": "starting"}, 503)
+    window = window_of(request)
+    if window.registry is None:
+        return error_response(503, "starting", **{"Retry-After": "1"})
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-    return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+    # Asked for by many at once, they are written down once.
+    made_at, body = window.exposed.get(content_type, (0.0, b""))
+    if time.monotonic() - made_at > _FRESH_S:
+        body = encode(window.registry)
+        window.exposed = {content_type: (time.monotonic(), body)}
+    return web.Response(body=body, headers={"Content-Type": content_type})
 
 
 async def version(request: web.Request) -> web.Response:

@@ -1,10 +1,12 @@
-"""The HTTP server: which paths there are, and who may ask."""
+"""The HTTP server: which paths there are, where it listens, and how it begins and ends."""
 
-import hmac
+import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib.resources import files
+from ipaddress import ip_address
 from typing import Final
 
 from aiohttp import web
@@ -12,27 +14,27 @@ from aiohttp import web
 from stream_ewma.errors import SettingsError
 from stream_ewma.events import fields
 from stream_ewma.settings import Settings
-from stream_ewma.web import events, keys, probes
+from stream_ewma.web import events, keys, openapi, probes
+from stream_ewma.web.access import Access
+from stream_ewma.web.connections import Connection, Connections
+from stream_ewma.web.forwarding import FORWARDER, Forwarder
+from stream_ewma.web.guard import Guard, add_safe_headers
+from stream_ewma.web.queries import KEYS_PATH
 from stream_ewma.web.window import WINDOW, Window
 
 _log = logging.getLogger(__name__)
 
 _STATIC: Final = files("stream_ewma.web") / "static"
+_INDEX: Final = "index.html"
 _TYPES: Final = {
     "html": "text/html",
     "js": "text/javascript",
     "css": "text/css",
     "svg": "image/svg+xml",
+    "png": "image/png",
+    "txt": "text/plain",
 }
-_OPEN: Final = {"/livez", "/healthz", "/readyz", "/metrics", "/version"}
-_SAFE: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
-}
+_BACKLOG: Final = 512
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -48,81 +50,119 @@ async def serving(settings: Settings) -> AsyncIterator[Window]:
     if not settings.http.enabled:
         yield window
         return
-    runner = web.AppRunner(_application(window), access_log=None, shutdown_timeout=1.0)
+    access = Access(settings.http)
+    forwarder = Forwarder(access)
+    app = _application(window, forwarder)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
+    listener: asyncio.Server | None = None
     try:
-        window.address = await _listen(runner, settings)
+        listener = await _listen(_guarded(runner, app, access), window)
         yield window
     finally:
+        if listener is not None:
+            listener.close()
         await runner.cleanup()
+        await forwarder.close()
 
 
-async def _listen(runner: web.AppRunner, settings: Settings) -> str | None:
-    http = settings.http
+def _application(window: Window, forwarder: Forwarder) -> web.Application:
+    app = web.Application()
+    app[WINDOW], app[FORWARDER] = window, forwarder
+    app.on_response_prepare.append(add_safe_headers)
+    for path, handler in routes(window.settings).items():
+        app.router.add_get(path, handler)
+    if window.settings.http.ui and window.settings.http.query:
+        for path, handler in _pages():
+            app.router.add_get(path, handler)
+    return app
+
+
+def routes(settings: Settings) -> dict[str, Handler]:
+    """What is answered, the page aside."""
+    found: dict[str, Handler] = {
+        "/livez": probes.livez,
+        "/healthz": probes.livez,
+        "/readyz": probes.readyz,
+        "/version": probes.version,
+        "/config": probes.config,
+        "/openapi.json": openapi.document,
+    }
+    if settings.http.metrics:
+        found["/metrics"] = probes.metrics
+    if settings.http.query:
+        found |= {
+            "/v1/partitions": keys.partitions,
+            "/v1/keys": keys.keys,
+            KEYS_PATH + "{key:[^/]+}": keys.key,
+            "/v1/events": events.events,
+        }
+    return found
+
+
+def _pages() -> list[tuple[str, Handler]]:
+    """The files of the live page, read once."""
+    found = []
+    for file in _STATIC.iterdir():
+        kind = _TYPES.get(file.name.rpartition(".")[2])
+        if kind is not None:
+            path = "/" if file.name == _INDEX else f"/{file.name}"
+            found.append((path, _page(file.read_bytes(), kind)))
+    return found
+
+
+def _page(body: bytes, kind: str) -> Handler:
+    async def page(_request: web.Request) -> web.Response:
+        charset = None if kind == "image/png" else "utf-8"
+        return web.Response(body=body, content_type=kind, charset=charset)
+
+    return page
+
+
+def _guarded(
+    runner: web.AppRunner, app: web.Application, access: Access
+) -> Callable[[], Connection]:
+    """What makes connections: aiohttp's own would have neither the guard nor the limits."""
+    server = runner.server
+    if server is None:
+        raise RuntimeError("the runner is not set up")
+    paths = {resource.canonical for resource in app.router.resources()}
+    has_keys = any(path.startswith(KEYS_PATH) for path in paths)
+    fixed = {path for path in paths if not path.startswith(KEYS_PATH)}
+    server.request_handler = Guard(server.request_handler, access, fixed, has_keys=has_keys)
+    connections = Connections()
+    return lambda: Connection(server, connections)
+
+
+async def _listen(factory: Callable[[], Connection], window: Window) -> asyncio.Server | None:
+    http = window.settings.http
+    loop = asyncio.get_running_loop()
     try:
-        await web.TCPSite(runner, http.host, http.port).start()
+        listener = await loop.create_server(factory, http.host, http.port, backlog=_BACKLOG)
     except OSError as error:
         problem = f"http: cannot listen on {http.host}:{http.port} ({error.strerror})"
         if http.model_fields_set & {"host", "port"}:
             raise SettingsError([f"{problem}: set another http.port; 0 is any free one"]) from None
         _log.warning("%s: there is no HTTP; set http.port, 0 is any free one", problem)
         return None
-    host, port = runner.addresses[0][:2]
-    address = f"http://{host}:{port}"
-    _log.info("%s", address, extra=fields("http_listening", address=address))
-    return address
+    host, port = listener.sockets[0].getsockname()[:2]
+    window.url = f"http://{_joined(host, port)}"
+    _log.info("%s", window.url, extra=fields("http_listening", address=window.url))
+    window.address = http.advertised or await loop.run_in_executor(None, _reachable, host, port)
+    return listener
 
 
-def _application(window: Window) -> web.Application:
-    app = web.Application(middlewares=[_guard], client_max_size=8192)
-    app[WINDOW] = window
-    http = window.settings.http
-    app.router.add_get("/livez", probes.livez)
-    app.router.add_get("/healthz", probes.livez)
-    app.router.add_get("/readyz", probes.readyz)
-    app.router.add_get("/version", probes.version)
-    app.router.add_get("/config", probes.config)
-    if http.metrics:
-        app.router.add_get("/metrics", probes.metrics)
-    if http.query:
-        app.router.add_get("/v1/partitions", keys.partitions)
-        app.router.add_get("/v1/keys", keys.keys)
-        app.router.add_get("/v1/keys/{key:.*}", keys.key)
-        app.router.add_get("/v1/events", events.events)
-    if http.ui and http.query:
-        for name in sorted(file.name for file in _STATIC.iterdir()):
-            if _ending(name) in _TYPES:
-                app.router.add_get("/" if name == "index.html" else f"/{name}", _page(name))
-    return app
+def _reachable(host: str, port: int) -> str | None:
+    """host:port for others; None where it listens everywhere and this machine has but a name."""
+    if ip_address(host).is_unspecified:
+        try:
+            host = socket.gethostbyname(socket.gethostname())
+        except OSError:
+            return None
+        if ip_address(host).is_loopback:  # of every machine, and so of none
+            return None
+    return _joined(host, port)
 
 
-def _page(name: str) -> Handler:
-    async def page(_request: web.Request) -> web.Response:
-        body = (_STATIC / name).read_bytes()
-        return web.Response(body=body, content_type=_TYPES[_ending(name)], charset="utf-8")
-
-    return page
-
-
-def _ending(name: str) -> str:
-    return name.rpartition(".")[2]
-
-
-@web.middleware
-async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Headers for browsers, and the token where one is wanted."""
-    token = request.app[WINDOW].settings.http.token
-    if token is not None and request.path not in _OPEN:
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(), token.get_secret_value().encode()):
-            raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer", **_SAFE})
-    try:
-        response = await handler(request)
-    except web.HTTPException as error:
-        error.headers.update(_SAFE)
-        raise
-    if not response.prepared:
-        response.headers.update(
-            {name: text for name, text in _SAFE.items() if name not in response.headers}
-        )
-    return response
+def _joined(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

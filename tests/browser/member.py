@@ -165,7 +165,7 @@ class Server:
         )
         async with serving(settings) as window:
             window.overview = self.member
-            self.port = int(window.address.rpartition(":")[2])
+            self.port = int(window.url.rpartition(":")[2])
             started.set()
             while not self._stopping.is_set():
                 self.member.step()

@@ -228,7 +228,7 @@ class RealBroker:
         ]
         self.run_tool(
             "kafka.tools.StorageTool",
-            *("format", "-t", self._quorum.cluster_id, "-c", str(self._properties)),
+            *("format", f"--cluster-id={self._quorum.cluster_id}", "-c", str(self._properties)),
             *(users if scram else ()),
         )
 

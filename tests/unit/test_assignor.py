@@ -1,7 +1,10 @@
 """What a member tells, and how the leader decides between claims."""
 
+import json
+
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 
 from stream_ewma.kafka.assignor import Holding, StandbyAssignor
 from tests.support.assigning import Group, Topics
@@ -114,3 +117,101 @@ def test_the_generation_is_that_of_the_last_assignment():
 
     told = Holding.from_bytes(member.metadata(["air"]).user_data)
     assert told == Holding(2, frozenset(AIR))
+
+
+# -- where members answer ---------------------------------------------------------------------
+
+FORMER = b'{"version":1,"generation":3,"owned":{"air":[0]},"standbys":{},"warm":{}}'
+
+
+def test_all_learn_where_the_owner_of_each_partition_answers():
+    group = Group({"air": 4})
+    first, second, silent = group.join("a"), group.join("b"), group.join("c")
+    first.advertise("10.0.0.1:9464")
+    second.advertise("[fd00::2]:9464")
+    group.rebalance()
+
+    expected = dict.fromkeys(first.holding.owned, "10.0.0.1:9464")
+    expected |= dict.fromkeys(second.holding.owned, "[fd00::2]:9464")
+    assert first.addresses == second.addresses == silent.addresses == expected
+    assert len(expected) == 4 - len(silent.holding.owned)
+
+    group.leave("b")
+    group.rebalance()
+    assert set(first.addresses.values()) == {"10.0.0.1:9464"}
+
+
+def test_an_address_survives_what_else_a_member_learns():
+    group = Group({"air": 4}, standbys=1)
+    member = group.join("a")
+    member.advertise("pod-1:80")
+    group.rebalance()
+    group.warm_all()
+
+    assert Holding.from_bytes(member.metadata(["air"]).user_data).address == "pod-1:80"
+    assert Holding.from_bytes(Holding(address="pod-1:80").to_bytes()) == Holding(address="pod-1:80")
+
+
+def test_without_an_address_a_member_tells_what_a_former_one_told():
+    assert holding(3, [0]).to_bytes() == FORMER
+    assert Holding.from_bytes(FORMER) == holding(3, [0])
+
+    group = Group({"air": 1})
+    group.join("a")
+    (told,) = group.members["a"].assign(group.cluster, group.metadata()).values()
+    assert told.user_data == b'{"version":1,"standbys":{}}'
+
+
+def test_a_former_leader_tells_nobody_where_the_others_are():
+    group = Group({"air": 1})
+    member = group.join("a")
+    member.advertise("pod-1:80")
+    group.rebalance()
+    assert len(member.addresses) == 1
+
+    former = ConsumerProtocolMemberAssignment(0, [("air", [0])], b'{"version":1,"standbys":{}}')
+    member.on_assignment(former)
+
+    assert member.addresses == {}
+    assert member.holding.owned == {AIR[0]}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("pod-1", ":80", "pod-1:", "pod-1:x", "http://pod-1:80", "pod-1:80/path", "pod-1:80@evil"),
+        *(
+            "a b:80",
+            "pod-1:80\r\nX: y",
+            "pod-1:80?",
+            "user@pod-1:80",
+            "[::1",
+            "é:80",
+            7,
+            None,
+            ["a:1"],
+        ),
+        *("a" * 256 + ":80", "pod-1:800000", ""),
+    ],
+)
+def test_what_is_no_address_is_none(address):
+    told = json.dumps({"version": 1, "generation": 1, "address": address}).encode()
+    assert Holding.from_bytes(told) == Holding(1)
+
+    members = [{"address": address, "owned": {"air": [0]}}, {"owned": {"air": [0]}}, None, 7]
+    for damaged in (members, {"a": 1}, "pod-1:80", None):
+        member = StandbyAssignor(0)
+        data = json.dumps({"version": 1, "standbys": {}, "members": damaged}).encode()
+        member.on_assignment(ConsumerProtocolMemberAssignment(0, [("air", [0])], data))
+        assert member.addresses == {}
+        assert member.holding.owned == {AIR[0]}
+
+
+def test_what_is_told_stays_small_enough_for_the_brokers():
+    group = Group({"air": 2000})
+    for number in range(150):
+        group.join(f"m{number}").advertise(f"member-{number}.example.org:9464")
+    told = group.members["m0"].assign(group.cluster, group.metadata())
+
+    assert sum(len(each.encode()) for each in told.values()) < 500_000
+    assert all(b"example.org" not in each.user_data for each in told.values())
