@@ -144,6 +144,8 @@ def test_states_are_live_and_right_after_a_rebalance(make_job):
         assert_shows(service, spread(200), "?forward=1")
 
     first.stop()
+    # Until the group has told it, the second one names the first as the owner.
+    wait_until(lambda: owned(second) == [0, 1], what=second.log)
     assert_shows(second, spread(200))
     assert second.get("/v1/keys/nobody").status == 404
 
