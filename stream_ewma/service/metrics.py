@@ -192,7 +192,7 @@ class _Metrics(Collector):
         evictions.add_metric(["ttl"], overview.counters.total.noted["expired"])
         yield evictions
         restored = overview.counters.restored
-        yield _plain("state_restored_keys", "Keys whose state was read back.", restored)
+        yield _plain("state_restored_records", "Keys whose state was read back.", restored)
         if overview.opening.last_restore_s is not None:
             seconds = overview.opening.last_restore_s
             yield _gauge("state_restore_duration_seconds", "The last restore.", seconds)

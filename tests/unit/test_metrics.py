@@ -30,7 +30,7 @@ NAMES = {
     "stream_ewma_odd_starts": "counter",
     "stream_ewma_records_lost": "counter",
     "stream_ewma_state_evictions": "counter",
-    "stream_ewma_state_restored_keys": "counter",
+    "stream_ewma_state_restored_records": "counter",
     "stream_ewma_rebalances": "counter",
     "stream_ewma_end_to_end_latency_seconds": "histogram",
     "stream_ewma_batch_process_duration_seconds": "histogram",

@@ -45,7 +45,7 @@ METRICS = {
         "recoveries_total",
         "odd_starts_total",
         "state_evictions_total",
-        "state_restored_keys_total",
+        "state_restored_records_total",
         "records_lost_total",
         "consumer_lag",
         "last_record_timestamp_seconds",
