@@ -113,8 +113,20 @@ class RawSender(Sender):  # type: ignore[misc]  # aiokafka has no types
         return not alive
 
 
+class _Pending(set[Any]):
+    """Batches on their way; one that fails while it waits to be sent again has left already."""
+
+    def remove(self, batch: Any) -> None:
+        """Take a batch out, if it is there."""
+        self.discard(batch)
+
+
 class RawAccumulator(MessageAccumulator):  # type: ignore[misc]  # aiokafka has no types
     """aiokafka's queue of batches, which fail without a report of their own."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._pending_batches: set[Any] = _Pending()
 
     def fail_all(self, exception: BaseException) -> None:
         """Fail every batch with `exception`."""

@@ -139,6 +139,8 @@ class Partitions:
         ended, late = await asyncio.wait(halts, timeout=_REVOKE_S)
         for halt in late:
             halt.cancel()
+            # It may end otherwise before it hears of that, and nobody waits for it any more.
+            halt.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         failed = late | {halt for halt in ended if halt.exception() is not None}
         if failed and self._settings.state.durable:
             names = ", ".join(sorted(str(halts[halt]) for halt in failed))
@@ -188,6 +190,7 @@ class Partitions:
             for partition in kept:
                 self._begin(partition)
             for partition in new:
+                self._troubles.begin_anew(partition)
                 self._open(partition)
             self._tell_ready()
 

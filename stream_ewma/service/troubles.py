@@ -63,6 +63,10 @@ class Troubles:
         self._refused[partition] = task.refused_outputs = still_ahead
         task.max_batch_bytes = self._batch_bytes.get(partition, task.max_batch_bytes)
 
+    def begin_anew(self, partition: Partition) -> None:
+        """The group has given the partition to this member: who was fenced before has lost it."""
+        del self._in_a_row[partition]
+
     async def meet(
         self, pipeline: Pipeline, error: BaseException, is_ours: Callable[[], bool]
     ) -> None:

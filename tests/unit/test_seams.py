@@ -18,7 +18,7 @@ from stream_ewma.errors import BrokerUnavailableError
 from stream_ewma.kafka.errors import FencedError, explain
 from stream_ewma.kafka.producer import PartitionProducer
 from stream_ewma.kafka.seams import RawBatch, RawRecords
-from stream_ewma.kafka.sending import RawSender, RawTransactionManager
+from stream_ewma.kafka.sending import RawAccumulator, RawSender, RawTransactionManager
 from stream_ewma.kafka.transactions import TransactionalProducer
 from stream_ewma.records.fetched import RunKind
 from stream_ewma.settings import load_settings
@@ -126,6 +126,31 @@ async def test_what_the_producer_died_of_is_told_however_aiokafka_puts_it() -> N
 
     with pytest.raises(FencedError, match="app-readings-0: a newer producer"):
         await producer.begin()
+
+
+async def test_a_batch_that_fails_while_it_waits_to_be_sent_again_is_no_complaint() -> None:
+    loop = asyncio.get_running_loop()
+    reports: list[dict[str, object]] = []
+    loop.set_exception_handler(lambda _loop, report: reports.append(report))
+    accumulator, future = RawAccumulator(None, 1000, 0, 1.0), loop.create_future()
+    batch = SimpleNamespace(
+        tp="readings-0",
+        retry_count=0,
+        future=future,
+        drain_ready=lambda: None,
+        reset_drain=lambda: None,
+        failure=future.set_exception,
+        _drain_waiter=loop.create_future(),
+    )
+    batch._drain_waiter.set_exception(KafkaError())
+    accumulator._batches["readings-0"].append(batch)
+    accumulator.reenqueue(accumulator._pop_batch("readings-0"))
+
+    accumulator.fail_all(KafkaError("the producer was killed"))
+    future.exception()
+    await asyncio.sleep(0)
+
+    assert reports == []
 
 
 def test_no_answer_in_time_means_no_broker() -> None:
