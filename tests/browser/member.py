@@ -13,7 +13,13 @@ from stream_ewma.engine.sample import KeyState, Rejected, Sample
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.payloads.columns import Kind
 from stream_ewma.service.counters import Counters
-from stream_ewma.service.overview import FoundKey, FoundPage, PartitionStatus, Phase
+from stream_ewma.service.overview import (
+    FoundKey,
+    FoundPage,
+    PartitionStatus,
+    Phase,
+    Searched,
+)
 from stream_ewma.service.watching import Watchers
 from stream_ewma.settings import Settings
 from stream_ewma.web.server import serving
@@ -59,8 +65,11 @@ class Member:
     def running_partitions(self):
         return [PARTITION]
 
-    async def look_up(self, key):
-        return [self._found(key)] if key in self.keys else []
+    async def search(self, key):
+        return Searched([self._found(key)] if key in self.keys else [], frozenset([PARTITION]))
+
+    def homes(self, key):
+        return [PARTITION]
 
     async def page(self, partition, prefix, cursor, limit):
         found = []
