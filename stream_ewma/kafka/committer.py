@@ -47,6 +47,7 @@ class Committer:
             published here (exactly_once).
         on_committed: called after each commit, with the seconds that its transaction was open.
         on_room: called when `has_room` may have become true.
+        on_sent: called with the topic and the seconds that a batch took to be acknowledged.
     """
 
     def __init__(
@@ -58,12 +59,14 @@ class Committer:
         outputs: Delivery | None,
         on_committed: Callable[[Cut, float], None],
         on_room: Callable[[], None],
+        on_sent: Callable[[str, float], None],
     ) -> None:
         self._partition = partition
         self._producer = producer
         self._outputs = outputs
         self._on_committed = on_committed
         self._on_room = on_room
+        self._on_sent = on_sent
         self._topics = destinations(settings, partition)
         self._changelog = settings.changelog_topic(partition.topic)
         self._deadline = 0.0
@@ -151,9 +154,10 @@ class Committer:
             ) from error
 
     async def _send(self, batch: OutgoingBatch | None, encoded: EncodedBatch, topic: str) -> None:
+        began = asyncio.get_running_loop().time()
         future = await self._producer.send(encoded, topic, self._partition.number)
         self._sent.append((batch, future))
-        future.add_done_callback(self._settled)
+        future.add_done_callback(lambda ended: self._settled(ended, topic, began))
 
     async def _end(self, cut: Cut) -> None:
         """Commit: every batch acknowledged first, for aiokafka would commit without it."""
@@ -169,8 +173,10 @@ class Committer:
         self._on_committed(cut, asyncio.get_running_loop().time() - began)
         self._progress.set()
 
-    def _settled(self, ended: "asyncio.Future[None]") -> None:
-        _ = ended.cancelled() or ended.exception()  # retrieved: `_check_sent` raises it
+    def _settled(self, ended: "asyncio.Future[None]", topic: str, began: float) -> None:
+        failed = ended.cancelled() or ended.exception()  # retrieved: `_check_sent` raises it
+        if not failed:
+            self._on_sent(topic, asyncio.get_running_loop().time() - began)
         self._wake.set()
 
     def _check_sent(self) -> None:

@@ -78,6 +78,7 @@ class Delivery:
         on_refused: called with a batch of one refused record, on the event loop.
         on_failed: called with the topic and the error of a batch that failed.
         on_room: called when `has_room` may have become true.
+        on_sent: called with the topic and the seconds that a batch took to be acknowledged.
     """
 
     def __init__(
@@ -88,12 +89,14 @@ class Delivery:
         on_refused: OnRefused,
         on_failed: Callable[[str, BaseException], None],
         on_room: Callable[[], None],
+        on_sent: Callable[[str, float], None],
     ) -> None:
         self._settings = settings
         self._partition = partition
         self._on_refused = on_refused
         self._on_failed = on_failed
         self._on_room = on_room
+        self._on_sent = on_sent
         self._topics = destinations(settings, partition)
         self._producer = PartitionProducer(settings)
         self._unsent: deque[_Item] = deque()
@@ -162,6 +165,7 @@ class Delivery:
             self._advance()
             return
         topic = self._topics[item.batch.destination]
+        began = asyncio.get_running_loop().time()
         try:
             future = await self._producer.send(item.batch.encoded, topic, self._partition.number)
         except KafkaError as error:
@@ -169,18 +173,21 @@ class Delivery:
             self._failed = True
             return
         item.future = future
-        future.add_done_callback(lambda ended: self._settled(item, ended))
+        future.add_done_callback(lambda ended: self._settled(item, ended, topic, began))
         if topic not in self._begun_topics:
             # A broker takes any sequence number from a producer it does not know: with the first
             # batch refused, the second would get in before it.
             await asyncio.wait({future})
             self._begun_topics.add(topic)
 
-    def _settled(self, item: _Item, ended: "asyncio.Future[object]") -> None:
+    def _settled(
+        self, item: _Item, ended: "asyncio.Future[object]", topic: str, began: float
+    ) -> None:
         if item.future is not ended:
             # Given up on and on its way again; no word of a producer that is gone counts.
             _ = ended.cancelled() or ended.exception()
         elif item.delivered:
+            self._on_sent(topic, asyncio.get_running_loop().time() - began)
             self._advance()
         else:
             self._failed = True

@@ -65,6 +65,7 @@ class Counters:
         recoveries: times a partition was given up after a failure and taken over anew.
         publish_errors: failed batches and commits, by topic and class of the error.
         latency: seconds from a record's timestamp until its output is published, by input topic.
+        publish_duration: seconds from sending a batch until it is acknowledged, by topic.
         step_duration: seconds that a step takes.
         step_records: records of a step.
         commit_duration: seconds that a transaction is open.
@@ -83,6 +84,9 @@ class Counters:
     recoveries: int = 0
     publish_errors: Counter[tuple[str, str]] = field(default_factory=Counter)
     latency: defaultdict[str, Distribution] = field(
+        default_factory=lambda: defaultdict(Distribution)
+    )
+    publish_duration: defaultdict[str, Distribution] = field(
         default_factory=lambda: defaultdict(Distribution)
     )
     step_duration: Distribution = field(default_factory=Distribution)

@@ -130,6 +130,14 @@ class _Metrics(Collector):
         for topic, distribution in sorted(counters.latency.items()):
             _fill(latency, [topic], distribution)
         yield latency
+        acknowledged = _histogram(
+            "publish_duration_seconds",
+            "From sending a batch until the brokers acknowledge it.",
+            ["topic"],
+        )
+        for topic, distribution in sorted(counters.publish_duration.items()):
+            _fill(acknowledged, [topic], distribution)
+        yield acknowledged
         plain = (
             ("batch_process_duration_seconds", "A step over a set of batches.", "step_duration"),
             ("batch_records", "Records of a step.", "step_records"),
@@ -202,6 +210,7 @@ class _Metrics(Collector):
         rebalances = _counter("rebalances", "What the group has done.", ["event"])
         rebalances.add_metric(["assigned"], overview.counters.assignments)
         rebalances.add_metric(["revoked"], overview.counters.revocations)
+        rebalances.add_metric(["lost"], overview.counters.failures["fenced"])
         yield rebalances
         yield _gauge("standby_partitions", "Warm copies kept.", overview.standby_count)
         yield _gauge("ready", "1: it is in the group and works.", not overview.unready())

@@ -107,10 +107,10 @@ class Pipeline:
         self.committer: Committer | None = None
         self._commits: Commits | None = None
         if not settings.is_exactly_once:
-            ends = (self._refused, self._count_failure, self._is_delivered)
+            ends = (self._refused, self._count_failure, self._is_delivered, self._is_sent)
             self.delivery = Delivery(settings, partition, task.position, *ends)
         if producer is not None:
-            ends_of_cut = (self._is_committed, self._arrived.set)
+            ends_of_cut = (self._is_committed, self._arrived.set, self._is_sent)
             self.committer = Committer(
                 settings, partition, producer, task.position, self.delivery, *ends_of_cut
             )
@@ -357,6 +357,9 @@ class Pipeline:
                 "(dead_letters.on_error: fail)"
             )
         return self._task.refused(batch) if self._on_error == "dlq" else []
+
+    def _is_sent(self, topic: str, seconds: float) -> None:
+        self._counters.publish_duration[topic].observe(seconds)
 
     def _count_failure(self, topic: str, error: BaseException) -> None:
         self._counters.publish_errors[topic, type(error).__name__] += 1

@@ -53,6 +53,7 @@ async def subject(monkeypatch: pytest.MonkeyPatch) -> Delivery:
         lambda _batch: [],
         lambda _topic, _error: None,
         lambda: None,
+        lambda _topic, _seconds: None,
     )
 
 

@@ -33,6 +33,7 @@ NAMES = {
     "stream_ewma_state_restored_records": "counter",
     "stream_ewma_rebalances": "counter",
     "stream_ewma_end_to_end_latency_seconds": "histogram",
+    "stream_ewma_publish_duration_seconds": "histogram",
     "stream_ewma_batch_process_duration_seconds": "histogram",
     "stream_ewma_batch_records": "histogram",
     "stream_ewma_commit_duration_seconds": "histogram",

@@ -22,6 +22,7 @@ PROMTOOL = shutil.which("promtool")
 
 HISTOGRAMS = {
     "end_to_end_latency_seconds",
+    "publish_duration_seconds",
     "batch_process_duration_seconds",
     "batch_records",
     "commit_duration_seconds",
