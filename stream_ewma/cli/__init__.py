@@ -42,8 +42,8 @@ flag (--kafka.bootstrap_servers) and a variable (STREAM_EWMA_KAFKA__BOOTSTRAP_SE
 def _help() -> str:
     lines = []
     for group, commands in GROUPS.items():
-        lines += [f"{group}:", *(f"  {name:<12}{text}" for name, text in commands.items()), ""]
-    lines.insert(-1, f"  {'version':<12}the version")
+        lines += [f"{group}:", *(f"  {name:<13}{text}" for name, text in commands.items()), ""]
+    lines.insert(-1, f"  {'version':<13}the version")
     return _HELP.format(groups="\n".join(lines))
 
 
