@@ -13,9 +13,13 @@ make_job = integration.make_job
 NETWORK = "Failed to load resource"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium: nothing is downloaded."""
+    """The system's Chromium: nothing is downloaded.
+
+    Of one module: as long as it runs, the event loop of its driver keeps other tests from having
+    one.
+    """
     program = shutil.which("chromium") or shutil.which("google-chrome")
     assert program, "there is no Chromium: apt-get install chromium"
     with sync_playwright() as playwright:
