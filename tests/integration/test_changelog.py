@@ -232,9 +232,12 @@ async def test_a_partition_can_be_read_from_where_one_was(
     await write(producer, topic, b"1", b"2")
     await producer.commit({})
     rows, rest, nothing = Rows(), Rows(), Rows()
+    # A commit is answered before its marker stands in the log; who fences first, waits for that.
+    await asyncio.to_thread(cluster.wait_for, topic, 2)
     position = await reader.read(topic, 0, rows.take)
     await write(producer, topic, b"3")
     await producer.commit({})
+    await asyncio.to_thread(cluster.wait_for, topic, 3)
 
     end = await reader.read(topic, 0, rest.take, position=position)
     assert rest.values == [b"3"]
