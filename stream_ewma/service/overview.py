@@ -20,7 +20,6 @@ from stream_ewma.service.counters import Counters
 from stream_ewma.service.opening import Opening, RestoreProgress
 from stream_ewma.service.partitions import Partitions
 from stream_ewma.service.pipeline import NotThereError, Pipeline
-from stream_ewma.service.standby import Standbys
 from stream_ewma.service.watching import Watchers
 from stream_ewma.settings import Settings
 
@@ -133,7 +132,6 @@ class Overview:
         consumer: the group's member.
         partitions: what it works on.
         opening: what it takes over.
-        standbys: the copies that it keeps.
         started_at: in seconds since the epoch.
         is_stopping: whether it is about to leave.
         has_joined: whether the group has given it partitions, if only none.
@@ -145,7 +143,6 @@ class Overview:
     consumer: GroupConsumer
     partitions: Partitions
     opening: Opening
-    standbys: Standbys
     started_at: float = field(default_factory=time.time)
     is_stopping: bool = False
     has_joined: bool = False

@@ -106,7 +106,6 @@ class Worker:
             self._consumer,
             self._partitions,
             opening,
-            self._standbys,
         )
         self._watchdog = Watchdog(settings, self._consumer, self._partitions, identities)
 
