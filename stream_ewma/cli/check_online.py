@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Final
 
 from stream_ewma.cli.recorded import printable
-from stream_ewma.cli.tables import counted
+from stream_ewma.cli.tables import counted, is_ascii_only
 from stream_ewma.kafka.online import bootstrap_ticks, cluster_ticks
 from stream_ewma.kafka.ticks import Sign, Tick
 from stream_ewma.settings import Settings
@@ -34,8 +34,7 @@ def run_online(settings: Settings, *, deny_warnings: bool) -> int:
 
 async def _run(settings: Settings, *, deny_warnings: bool) -> int:
     seen: Counter[Sign] = Counter()
-    encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
-    plain = not encoding.startswith("utf")
+    plain = is_ascii_only()
     coloured = sys.stdout.isatty() and not process_environment().get("NO_COLOR")
 
     def show(tick: Tick) -> None:

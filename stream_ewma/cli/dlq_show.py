@@ -15,7 +15,7 @@ from stream_ewma.cli.letters import (
     reason_text,
 )
 from stream_ewma.cli.recorded import Progress
-from stream_ewma.cli.tables import number, table
+from stream_ewma.cli.tables import is_ascii_only, number, table
 from stream_ewma.engine.dead_letters import DeadLetter, Origin
 from stream_ewma.kafka.connect import wait_for_broker
 from stream_ewma.kafka.dead_letters import Found, PositionLostError, dead_letters
@@ -170,8 +170,7 @@ class _Printer:
         self.printed = 0
         self._limit = limit
         self._as_json = as_json
-        encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
-        self._ascii_only = not encoding.startswith("utf")
+        self._ascii_only = is_ascii_only()
 
     @property
     def is_done(self) -> bool:

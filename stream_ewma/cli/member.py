@@ -1,7 +1,6 @@
 """What the commands that look at a running member share: where it is, and text fit to show."""
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
@@ -81,8 +80,3 @@ def visible(text: str, *, ascii_only: bool = False) -> str:
         else "".join(f"\\x{byte:02x}" for byte in each.encode("utf-8", "surrogatepass"))
         for each in text
     )
-
-
-def is_ascii_only() -> bool:
-    """Whether standard output can show nothing else."""
-    return not (sys.stdout.encoding or "").lower().startswith("utf")

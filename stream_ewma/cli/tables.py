@@ -1,10 +1,16 @@
 """Tables for a terminal: aligned columns, numbers that can be read."""
 
+import sys
 from collections.abc import Sequence
 
 from stream_ewma.cli.recorded import printable
 
 _GAP = "  "
+
+
+def is_ascii_only() -> bool:
+    """Whether standard output can show nothing else."""
+    return not (sys.stdout.encoding or "").lower().startswith("utf")
 
 
 def number(value: int | None) -> str:

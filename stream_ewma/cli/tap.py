@@ -21,7 +21,8 @@ from typing import Any, Final
 import orjson
 
 from stream_ewma.cli import member as of_member
-from stream_ewma.cli.member import is_ascii_only, member_of, visible
+from stream_ewma.cli.member import member_of, visible
+from stream_ewma.cli.tables import is_ascii_only
 from stream_ewma.engine.stored import key_bytes, key_text
 from stream_ewma.web.client import LOST, OPEN, Event, Member
 

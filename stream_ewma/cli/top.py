@@ -22,7 +22,8 @@ from typing import Final
 import orjson
 
 from stream_ewma.cli import member as of_member
-from stream_ewma.cli.member import is_ascii_only, member_of
+from stream_ewma.cli.member import member_of
+from stream_ewma.cli.tables import is_ascii_only
 from stream_ewma.cli.top_board import Board
 from stream_ewma.cli.top_screen import live
 from stream_ewma.cli.top_view import snapshot

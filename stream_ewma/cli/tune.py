@@ -19,6 +19,7 @@ import orjson
 from stream_ewma.cli import settings_flags
 from stream_ewma.cli.recorded import FLAGS as INPUT_FLAGS
 from stream_ewma.cli.recorded import Progress, Run, add_input_arguments, open_source, settings_of
+from stream_ewma.cli.tables import is_ascii_only
 from stream_ewma.cli.tune_report import Report, as_document
 from stream_ewma.errors import DataError
 from stream_ewma.files.recording import LAST_VALUE, record, require_one_value
@@ -95,12 +96,11 @@ def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
     if arguments.json:
         sys.stdout.write(orjson.dumps(as_document(tuning, name)).decode() + "\n")
         return 0
-    encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
     report = Report(
         tuning,
         name,
         top=arguments.top,
-        plain=not encoding.startswith("utf"),
+        plain=is_ascii_only(),
         bold=sys.stdout.isatty(),
     )
     sys.stdout.write(report.text())
