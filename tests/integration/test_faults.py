@@ -137,7 +137,7 @@ def test_no_broker_at_all_is_one_clear_line_and_exit_code_69(make_job):
     service = make_job(settings={"kafka": nowhere}).launch()
 
     assert service.wait_exit() == 69
-    _started, line = service.log.splitlines()
+    (line,) = service.complaints
     assert "127.0.0.1:9: no broker answers" in line
 
 

@@ -66,6 +66,11 @@ class Service:
         """All it has written so far."""
         return self.log_file.read_text(errors="replace")
 
+    @property
+    def complaints(self) -> list[str]:
+        """What it has written besides the lines that say how it goes."""
+        return [line for line in self.log.splitlines() if " INFO " not in line]
+
     def wait_ready(self) -> "Service":
         """Wait until it says that it is ready."""
 
