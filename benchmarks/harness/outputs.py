@@ -1,12 +1,15 @@
 """Are two contestants' outputs the same records, in the same order, byte for byte?"""
 
-from typing import TypeAlias
+import time
+from typing import Final, TypeAlias
 
 import numpy as np
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from numpy.typing import NDArray
 
 from harness.job import PARTITIONS
+
+SILENCE_S: Final = 10.0
 
 Fingerprints: TypeAlias = list[NDArray[np.int64]]
 """A 64-bit hash of each record's key, value and timestamp; one array a partition."""
@@ -52,9 +55,13 @@ def _fingerprint_partition(
     hashes = np.empty(end, np.int64)
     consumer.assign([partition])
     n = 0
+    heard_at = time.monotonic()
     while True:
-        messages = consumer.consume(num_messages=10_000, timeout=10)
-        if not messages:
+        # It waits so long for the last of so many, too: at a partition's end, always.
+        messages = consumer.consume(num_messages=10_000, timeout=0.2)
+        if messages:
+            heard_at = time.monotonic()
+        elif time.monotonic() > heard_at + SILENCE_S:
             raise TimeoutError(
                 f"{partition.topic} {partition.partition}: no record at {n} of {end}"
             )
