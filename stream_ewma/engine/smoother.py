@@ -128,15 +128,27 @@ class Smoother:
         """
         self._upkeep.resume(event_time)
 
-    def smooth(self, records: RecordColumns, position: int, next_offset: int) -> Smoothed:
+    def read(self, records: RecordColumns) -> ReadingColumns:
+        """What the records' values say."""
+        return self._config.decoder.decode(records)
+
+    def smooth(
+        self,
+        records: RecordColumns,
+        position: int,
+        next_offset: int,
+        readings: ReadingColumns | None = None,
+    ) -> Smoothed:
         """Fold the records into the state.
 
         Args:
             records: n records.
             position: the offset from which on they were read: the last `next_offset`.
             next_offset: the offset up to which they were read; not all offsets have a record.
+            readings: what `read` found in them; None: it is asked here.
         """
-        readings = self._config.decoder.decode(records)
+        if readings is None:
+            readings = self.read(records)
         if self._config.on_missing_key == "topic-partition":
             readings = self._with_key(readings)
         reason = self._checks.reasons(records, readings)

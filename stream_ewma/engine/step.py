@@ -45,6 +45,21 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Seconds:
+    """How long the stages of a step took.
+
+    Attributes:
+        decode: record batches to columns, and values to numbers.
+        update: checks, and the fold into the state.
+        encode: outputs and dead letters to record batches.
+    """
+
+    decode: float = 0.0
+    update: float = 0.0
+    encode: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """What came of one call of `PartitionTask.process`.
 
@@ -63,6 +78,7 @@ class Step:
         event_time: the greatest event time among them; None: there were none.
         samples: what was to be watched.
         refusals: the last few of the records that could not be smoothed.
+        seconds: by the clock that was given.
     """
 
     batches: list[OutgoingBatch]
@@ -78,6 +94,7 @@ class Step:
     event_time: int | None = None
     samples: list[Sample] = field(default_factory=list)
     refusals: list[Rejected] = field(default_factory=list)
+    seconds: Seconds = Seconds()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ Time, randomness and limits come in as arguments; nothing here waits, logs or kn
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -34,7 +34,7 @@ from stream_ewma.engine.outgoing import (
 from stream_ewma.engine.restoring import Loader
 from stream_ewma.engine.sample import KeyPage, KeyState, Watched
 from stream_ewma.engine.smoother import Part, Smoothed, Smoother
-from stream_ewma.engine.step import Cut, Failure, Restored, Step
+from stream_ewma.engine.step import Cut, Failure, Restored, Seconds, Step
 from stream_ewma.engine.view import page_of, rejected_of, samples_of, state_of
 from stream_ewma.records.columns import RecordColumns
 from stream_ewma.records.fetched import BatchRun
@@ -101,15 +101,24 @@ class PartitionTask:
         """Memory of the keys and their state."""
         return self._smoother.state_bytes
 
-    def process(self, runs: Sequence[BatchRun]) -> Step:
-        """Smooth the records of `runs` and advance the position past them."""
+    def process(self, runs: Sequence[BatchRun], clock: Callable[[], float] = lambda: 0.0) -> Step:
+        """Smooth the records of `runs` and advance the position past them.
+
+        Args:
+            runs: record batches that follow the position.
+            clock: seconds from any moment on, by which the stages are timed.
+        """
+        began = clock()
         decoded = decode(runs, self.position)
         records, next_offset = decoded.records, decoded.next_offset
         failure = self._refused_input(records)
         if failure is not None:
             records = records.take(np.flatnonzero(records.offset < failure.offset))
             next_offset = failure.offset
-        work = self._smoother.smooth(records, self.position, next_offset)
+        readings = self._smoother.read(records)
+        has_read = clock()
+        work = self._smoother.smooth(records, self.position, next_offset, readings)
+        has_smoothed = clock()
         self.position = next_offset
         rows = len(work.records)
         if work.failed_row is not None:
@@ -126,8 +135,9 @@ class PartitionTask:
         if self._config.on_error == "dlq":
             outgoing += [self._dead_letters(*each) for each in letters if each[1]]
         reasons = Counter(reason for _, own in letters for reason in own)
+        batches = [batch for each in outgoing for batch in each.batches()]
         return Step(
-            [batch for each in outgoing for batch in each.batches()],
+            batches,
             self.position,
             rows,
             sum(len(each.timestamp) for each in outputs),
@@ -143,6 +153,7 @@ class PartitionTask:
             if self.watched
             else [],
             rejected_of(work.records, rejected_rows, rejected),
+            Seconds(has_read - began, has_smoothed - has_read, clock() - has_smoothed),
         )
 
     def _refused_input(self, records: RecordColumns) -> Failure | None:

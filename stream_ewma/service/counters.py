@@ -66,7 +66,7 @@ class Counters:
         publish_errors: failed batches and commits, by topic and class of the error.
         latency: seconds from a record's timestamp until its output is published, by input topic.
         publish_duration: seconds from sending a batch until it is acknowledged, by topic.
-        step_duration: seconds that a step takes.
+        stage_duration: seconds that a step takes, by stage.
         step_records: records of a step.
         commit_duration: seconds that a transaction is open.
         loop_lag: seconds that the event loop comes late.
@@ -89,10 +89,17 @@ class Counters:
     publish_duration: defaultdict[str, Distribution] = field(
         default_factory=lambda: defaultdict(Distribution)
     )
-    step_duration: Distribution = field(default_factory=Distribution)
+    stage_duration: defaultdict[str, Distribution] = field(
+        default_factory=lambda: defaultdict(Distribution)
+    )
     step_records: Distribution = field(default_factory=lambda: Distribution(RECORDS))
     commit_duration: Distribution = field(default_factory=Distribution)
     loop_lag: Distribution = field(default_factory=Distribution)
+
+    @property
+    def step_seconds(self) -> float:
+        """Seconds that all steps took."""
+        return sum(stage.total for stage in self.stage_duration.values())
 
     @property
     def total(self) -> Tally:

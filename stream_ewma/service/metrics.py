@@ -138,8 +138,13 @@ class _Metrics(Collector):
         for topic, distribution in sorted(counters.publish_duration.items()):
             _fill(acknowledged, [topic], distribution)
         yield acknowledged
+        stages = _histogram(
+            "batch_process_duration_seconds", "The stages of a step over batches.", ["stage"]
+        )
+        for stage, distribution in sorted(counters.stage_duration.items()):
+            _fill(stages, [stage], distribution)
+        yield stages
         plain = (
-            ("batch_process_duration_seconds", "A step over a set of batches.", "step_duration"),
             ("batch_records", "Records of a step.", "step_records"),
             ("commit_duration_seconds", "A transaction, from its first batch.", "commit_duration"),
             ("event_loop_lag_seconds", "How late the event loop comes.", "loop_lag"),

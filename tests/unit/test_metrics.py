@@ -74,7 +74,8 @@ def busy() -> Member:
     counters.failures.update(failed=1, fenced=2)
     counters.publish_errors["air-ewma", "RequestTimedOutError"] += 3
     counters.latency["air"].observe_since(10_000.0, np.array([-1, 2_000, 9_000, 9_999]))
-    counters.step_duration.observe(0.002)
+    for stage in ("decode", "update", "encode"):
+        counters.stage_duration[stage].observe(0.002)
     counters.step_records.observe(100)
     return member
 
@@ -123,6 +124,7 @@ def test_counts_are_told_by_topic_partition_and_reason(text):
     assert found["stream_ewma_records_rejected_total", "air", "decode"] == PARTITIONS
     assert found["stream_ewma_records_skipped_total", "air", "late"] == 2 * PARTITIONS
     assert found["stream_ewma_commits_total", "fenced"] == 2
+    assert found["stream_ewma_batch_process_duration_seconds_count", "decode"] == 1
     assert found["stream_ewma_publish_errors_total", "RequestTimedOutError", "air-ewma"] == 3
     assert found["stream_ewma_consumer_lag", "0", "air"] == 2
     assert found["stream_ewma_state_evictions_total", "ttl"] == 2 * PARTITIONS

@@ -8,7 +8,7 @@ import pytest
 from stream_ewma.engine.config import TaskConfig
 from stream_ewma.engine.dead_letters import Reason
 from stream_ewma.engine.outgoing import Destination
-from stream_ewma.engine.step import Step
+from stream_ewma.engine.step import Seconds, Step
 from stream_ewma.engine.task import PartitionTask
 from stream_ewma.payloads import decoder, encoder
 from stream_ewma.payloads.columns import ReadingOptions
@@ -52,6 +52,14 @@ def test_publishes_the_documented_value() -> None:
         b'{"key":"pump-7","timestamp":1767225600000,"value":12.0,"ewma":10.4,"count":2}',
     ]
     assert (step.consumed, step.emitted, step.next_offset) == (2, 2, 2)
+
+
+def test_the_stages_of_a_step_are_timed_by_the_clock_that_is_given() -> None:
+    clock = iter([10.0, 11.0, 13.0, 17.0])
+
+    step = task().process(runs_of([Record(b"pump-7", b"1")]), lambda: next(clock))
+
+    assert step.seconds == Seconds(decode=1.0, update=2.0, encode=4.0)
 
 
 def test_keeps_key_bytes_timestamp_and_headers() -> None:
