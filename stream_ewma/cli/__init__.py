@@ -93,5 +93,5 @@ def _command(name: str, arguments: list[str]) -> int:
     own = getattr(module, "FLAGS", ())  # besides those of the settings
     known, unknown = parser.parse_settings(arguments, own)
     if name == "run":
-        return int(module.run(settings_flags.load(known, unknown)))
+        return int(module.run(settings_flags.load(known, unknown), once=known.once))
     return int(module.run(known, unknown))

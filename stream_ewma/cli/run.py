@@ -2,8 +2,10 @@
 
 stream-ewma run --config stream-ewma.yaml
 stream-ewma run --input.topics sensor-readings --smoothing.half_life 30s
+stream-ewma run --once    smooth what is there, and end
 """
 
+import argparse
 import asyncio
 import gc
 import logging
@@ -11,14 +13,18 @@ import os
 import signal
 import sys
 import threading
+from typing import Final
 
 from stream_ewma import __version__
+from stream_ewma.cli import settings_flags
 from stream_ewma.errors import DrainError, StreamEwmaError
 from stream_ewma.events import fields
 from stream_ewma.service import logs
 from stream_ewma.service.app import run_service
 from stream_ewma.service.memory import keep_freed_memory
 from stream_ewma.service.metrics import config_hash
+from stream_ewma.service.once import caught_up
+from stream_ewma.service.overview import Overview
 from stream_ewma.service.warm import is_warming
 from stream_ewma.service.watchdog import LoopGuard
 from stream_ewma.settings import Settings
@@ -30,8 +36,25 @@ _EXIT_INTERRUPTED = 130
 _LAST_GRACE_S = 10.0
 
 
-def run(settings: Settings) -> int:
+FLAGS: Final = ("once",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of the command, and those of every setting."""
+    parser.add_argument(
+        "--once",
+        action="store_true",
+        help="smooth what stands in the topics when the service begins, and end",
+    )
+    settings_flags.add_arguments(parser)
+
+
+def run(settings: Settings, *, once: bool = False) -> int:
     """Run the service in this process; SIGTERM and SIGINT end it, a second one at once.
+
+    Args:
+        settings: everything.
+        once: end when all is smoothed that stood in the topics.
 
     Raises:
         StreamEwmaError: the service cannot start or go on.
@@ -54,7 +77,7 @@ def run(settings: Settings) -> int:
         ),
     )
     try:
-        asyncio.run(_serve(settings))
+        asyncio.run(_serve(settings, once=once))
     except StreamEwmaError as error:
         if is_warming():
             _exit_now(error.exit_code, str(error))
@@ -64,8 +87,9 @@ def run(settings: Settings) -> int:
     return 0
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, *, once: bool) -> None:
     stop = asyncio.Event()
+    catching_up: asyncio.Task[None] | None = None
     loop = asyncio.get_running_loop()
     guard = LoopGuard(loop)
     guard.start()
@@ -91,7 +115,17 @@ async def _serve(settings: Settings) -> None:
 
     try:
         async with serving(settings) as window:
-            await run_service(settings, stop=stop, on_ready=on_ready, on_overview=window.show)
+
+            def on_overview(overview: Overview) -> None:
+                nonlocal catching_up
+                window.show(overview)
+                if once:
+                    catching_up = asyncio.create_task(caught_up(overview), name="catching up")
+                    catching_up.add_done_callback(lambda _: stop.set())
+
+            await run_service(settings, stop=stop, on_ready=on_ready, on_overview=on_overview)
+        if catching_up is not None and catching_up.done():
+            catching_up.result()
     except DrainError as error:
         _exit_now(error.exit_code, str(error))
     except StreamEwmaError as error:

@@ -62,6 +62,9 @@ def test_a_damaged_batch_parks_its_partition_alone(make_job, own_broker, broken_
     assert len(complaints) == 1, service.log
     assert job.topic in complaints[0]
     assert re.search(rf"\b1\b.*\b{bad_from}\b", complaints[0]), complaints[0]
+    once = job.launch("--once")
+    assert once.wait_exit() == 65, once.log
+    assert once.complaints[-1].startswith(f"{job.topic}-1 is parked at offset {bad_from}")
 
 
 def test_a_batch_that_unpacks_to_far_more_than_it_weighs_does_not_eat_the_memory(

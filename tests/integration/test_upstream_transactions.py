@@ -80,6 +80,22 @@ def test_a_topic_of_aborted_records_alone_gives_nothing_and_does_not_stall(make_
     assert json.loads(only.value)["ewma"] == 4.0
 
 
+def test_once_ends_where_an_open_transaction_begins(make_job, transactional):
+    job = make_job()
+    producer = transactional(job.topic)
+    commit(producer, job.topic, readings(100))
+    abort(producer, job.topic, readings(10))
+    producer.begin_transaction()
+    send(producer, job.topic, readings(10))
+
+    # The second time there is nothing but markers to pass.
+    for _ in range(2):
+        once = job.launch("--once")
+        assert once.wait_exit() == 0, once.log
+
+    assert len(job.outputs(100)) == 100
+
+
 def test_records_after_an_open_transaction_wait_for_its_end(make_job, transactional):
     job = make_job()
     producer = transactional(job.topic)

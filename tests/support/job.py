@@ -90,10 +90,10 @@ class Job:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def launch(self) -> Service:
+    def launch(self, *flags: str) -> Service:
         """Start a member of the job's group without waiting for it."""
         name = f"{self.group}-{len(self.services)}"
-        self.services.append(Service(self._folder, self.settings, name=name))
+        self.services.append(Service(self._folder, self.settings, *flags, name=name))
         return self.services[-1]
 
     def start(self) -> Service:

@@ -46,14 +46,16 @@ class Service:
         settings: what it was given.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any], *, name: str = "service") -> None:
+    def __init__(
+        self, folder: Path, settings: Mapping[str, Any], *flags: str, name: str = "service"
+    ) -> None:
         self.settings = settings
         self.log_file = folder / f"{name}.log"
         file = folder / f"{name}.yaml"
         file.write_text(yaml.safe_dump(dict(settings), sort_keys=False))
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
-                [str(COMMAND), "run", "--config", str(file)],
+                [str(COMMAND), "run", "--config", str(file), *flags],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
