@@ -90,14 +90,14 @@ class Member:
     def publish(self, samples=(), refusals=()):
         self.watchers.publish(PARTITION, SimpleNamespace(samples=samples, refusals=refusals))
 
-    def step(self):
-        """A reading of each key that moves."""
+    def step(self, away=0.0):
+        """A reading of each key that moves, so far away from where it would be."""
         number, self._number = self._number, self._number + 1
         now_ms = int(time.time() * 1000)
         samples = [
             Sample(
                 *(next(self._offsets), key, now_ms, Kind.SMOOTHED, b"1"),
-                {"value": wave(number) + 0.5 * math.sin(number * 7.7)},
+                {"value": wave(number) + 0.5 * math.sin(number * 7.7) + away},
                 self.outputs(number),
             )
             for key in self.moving

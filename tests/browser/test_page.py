@@ -25,6 +25,19 @@ COLOURED = """(canvas) => {
     if (blue.every((part, i) => Math.abs(data[at + i] - part) < 12) && data[at + 3] > 200) count++;
   return count;
 }"""
+# How much of a plot's height the smoothed line spans.
+SPAN = """(canvas) => {
+  const {width, height} = canvas;
+  const copy = new OffscreenCanvas(width, height).getContext("2d", {willReadFrequently: true});
+  copy.drawImage(canvas, 0, 0);
+  const {data} = copy.getImageData(0, 0, width, height);
+  const blue = [21, 96, 212];
+  const rows = [];
+  for (let at = 0; at < data.length; at += 4)
+    if (blue.every((part, i) => Math.abs(data[at + i] - part) < 12) && data[at + 3] > 200)
+      rows.push(Math.floor(at / 4 / width));
+  return rows.length ? (rows[rows.length - 1] - rows[0]) / height : 0;
+}"""
 PICTURE = "(canvas) => canvas.toDataURL()"
 
 
@@ -159,6 +172,17 @@ def test_the_keyboard_does_everything(serve, open_page):
     page.locator(".plot").first.focus()
     page.keyboard.press("Space")
     expect(page.locator("#pause-text")).to_have_text("Pause")
+
+
+def test_a_reading_far_from_all_others_does_not_flatten_the_plot(serve, open_page):
+    server = serve(PUMPS, PUMPS)
+    page = open_page(server.address)
+    wait_until(lambda: canvas(page).evaluate(SPAN) > 0.4)
+
+    server.call(server.member.step, 1e6)
+    page.wait_for_timeout(1_500)
+
+    assert canvas(page).evaluate(SPAN) > 0.3
 
 
 def test_dragging_and_the_wheel_zoom_and_a_double_click_resets(serve, open_page):

@@ -8,6 +8,10 @@ const AXIS_FONT = '11px system-ui, "Segoe UI", Roboto, sans-serif';
 const MINUTE = 60_000;
 const DAY = 86_400_000;
 
+// Readings so many spreads away from nine in ten others do not stretch the axis.
+const FAR = 4;
+const FEW = 20;
+
 const DASHED = {
   centre: { stroke: "limit", dash: [2, 4], width: 1 },
   ucl: { stroke: "limit", dash: [6, 4], width: 1.25 },
@@ -55,7 +59,11 @@ function rawLayer(value) {
     colour: "raw",
     shape: "dot",
     make: (series, from, to) => cut(series, `in:${value}`, from, to),
-    options: { paths: () => null, points: { show: true, size: 4, width: 0, fill: colour("raw") } },
+    options: {
+      isReadings: true,
+      paths: () => null,
+      points: { show: true, size: 4, width: 0, fill: colour("raw") },
+    },
   };
 }
 
@@ -97,6 +105,7 @@ function alarmLayer(value, line) {
       return cut(series, `out:${line.output}`, from, to).map((is, at) => (is ? raw[at] : null));
     },
     options: {
+      isReadings: true,
       paths: () => null,
       points: { show: true, size: 8, width: 2, stroke: colour("alarm"), fill: "transparent" },
     },
@@ -136,7 +145,7 @@ export function plotOptions({ layers, bands }, size, hidden, hooks, onReset) {
       })),
     ],
     bands,
-    hooks,
+    hooks: { ...hooks, draw: [markFar] },
   };
 }
 
@@ -159,10 +168,58 @@ function labelRoom(_plot, labels) {
 }
 
 /** A little room above and below; a flat line stands in the middle. */
-function roomy(_plot, low, high) {
-  if (low == null || high == null) return [0, 1];
+function roomy(plot, least, most) {
+  if (least == null || most == null) return [0, 1];
+  const [low, high] = near(plot, least, most);
   const room = (high - low) * 0.08 || Math.abs(high) * 0.05 || 1;
   return [low - room, high + room];
+}
+
+/** From `least` to `most`, without the readings that lie far from all else. */
+function near(plot, least, most) {
+  let [low, high] = [Infinity, -Infinity];
+  const readings = [];
+  plot.series.forEach((series, at) => {
+    if (at === 0 || !series.show) return;
+    for (const each of plot.data[at]) {
+      if (each === null) continue;
+      if (series.isReadings) readings.push(each);
+      else [low, high] = [Math.min(low, each), Math.max(high, each)];
+    }
+  });
+  if (readings.length < FEW) return [least, most];
+  readings.sort((a, b) => a - b);
+  const last = readings.length - 1;
+  const [lower, upper] = [readings[Math.floor(last * 0.05)], readings[Math.ceil(last * 0.95)]];
+  const far = FAR * Math.max(upper - lower, high - low, 0);
+  if (far === 0) return [least, most];
+  const kept = readings.filter((each) => each >= lower - far && each <= upper + far);
+  return [Math.min(low, kept[0]), Math.max(high, kept[kept.length - 1])];
+}
+
+/** An arrow at the edge for each reading beyond it. */
+function markFar(plot) {
+  const { ctx } = plot;
+  const { left, top, height } = plot.bbox;
+  const { min, max } = plot.scales.y;
+  const size = 5 * devicePixelRatio;
+  ctx.save();
+  ctx.fillStyle = colour("raw")();
+  plot.series.forEach((series, at) => {
+    if (at === 0 || !series.show || !series.isReadings) return;
+    plot.data[at].forEach((each, row) => {
+      if (each === null || (each >= min && each <= max)) return;
+      const x = plot.valToPos(plot.data[0][row], "x", true);
+      if (x < left) return;
+      const [edge, way] = each > max ? [top, 1] : [top + height, -1];
+      ctx.beginPath();
+      ctx.moveTo(x, edge);
+      ctx.lineTo(x - size, edge + way * 1.5 * size);
+      ctx.lineTo(x + size, edge + way * 1.5 * size);
+      ctx.fill();
+    });
+  });
+  ctx.restore();
 }
 
 function timeLabels(_plot, splits, _axis, _space, step) {
