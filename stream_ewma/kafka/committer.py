@@ -140,7 +140,7 @@ class Committer:
             if self._outputs.delivered_offset < item.next_offset:
                 raise KafkaError("the outputs that the commit covers were not delivered")
         if not self._producer.in_transaction:
-            await self._producer.begin()
+            await self._producer.begin([Partition(self._changelog, self._partition.number)])
             self._deadline = asyncio.get_running_loop().time() + self._most_s
         try:
             async with asyncio.timeout_at(self._deadline):

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.consumer import consumer as consumer_module
 from aiokafka.consumer import fetcher as fetcher_module
 from aiokafka.producer import producer as producer_module
@@ -141,6 +141,10 @@ class RawProducer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka has no ty
         MessageAccumulator=RawAccumulator,
         TransactionManager=RawTransactionManager,
     )
+
+    def announce(self, partition: TopicPartition) -> None:
+        """The transaction will write to `partition`, too: one request tells of several."""
+        self._txn_manager.maybe_add_partition_to_txn(partition)
 
 
 class FinishedBatch:

@@ -6,7 +6,7 @@ every earlier one with that id: theirs is aborted, or completed if its commit wa
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 from aiokafka import TopicPartition
@@ -50,6 +50,7 @@ class TransactionalProducer:
         self._in_transaction = False
         self._begun_at = 0.0
         self._ending = False
+        self._unannounced: tuple[Partition, ...] = ()
 
     @property
     def in_transaction(self) -> bool:
@@ -88,8 +89,11 @@ class TransactionalProducer:
             raise meaning from error
         self._producer = producer
 
-    async def begin(self) -> None:
+    async def begin(self, also: Iterable[Partition] = ()) -> None:
         """Begin a transaction; the broker learns of it with the first batch.
+
+        Args:
+            also: where later batches will go for certain: the first one's request tells of them.
 
         Raises:
             KafkaError: one is open.
@@ -97,6 +101,7 @@ class TransactionalProducer:
         async with self._step() as producer:
             await producer.begin_transaction()
             self._in_transaction = True
+            self._unannounced = tuple(also)
             self._begun_at = asyncio.get_running_loop().time()
 
     async def send(self, batch: EncodedBatch, topic: str, partition: int) -> "asyncio.Future[None]":
@@ -112,6 +117,9 @@ class TransactionalProducer:
             KafkaError: no transaction is open, or the batch cannot be taken; of the future too.
         """
         async with self._step() as producer:
+            later, self._unannounced = self._unannounced, ()
+            for each in later:
+                producer.announce(TopicPartition(each.topic, each.number))
             theirs = await hand_over(
                 producer, FinishedBatch(batch, transactional=True), topic, partition
             )

@@ -60,8 +60,8 @@ def producer_class(failpoints: Failpoints) -> type[TransactionalProducer]:
     """The producer of a partition's transactions, with `K1` and `K7`."""
 
     class Producer(TransactionalProducer):
-        async def begin(self) -> None:
-            await super().begin()
+        async def begin(self, also: Iterable[Partition] = ()) -> None:
+            await super().begin(also)
             await asyncio.sleep(failpoints.hit(Site.K1))
 
         async def commit(self, offsets: Mapping[Partition, int]) -> None:

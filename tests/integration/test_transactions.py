@@ -20,7 +20,14 @@ from stream_ewma.settings import Settings, load_settings
 from tests.support.batches import Record, encoded
 from tests.support.broker import RealBroker
 from tests.support.cluster import Cluster
-from tests.support.wire_proxy import ADD_OFFSETS_TO_TXN, END_TXN, INIT_PRODUCER_ID, Rule, WireProxy
+from tests.support.wire_proxy import (
+    ADD_OFFSETS_TO_TXN,
+    ADD_PARTITIONS_TO_TXN,
+    END_TXN,
+    INIT_PRODUCER_ID,
+    Rule,
+    WireProxy,
+)
 
 MakeProducer = Callable[..., Awaitable[TransactionalProducer]]
 
@@ -103,6 +110,27 @@ async def test_a_commit_shows_batches_and_offsets_at_once(cluster: Cluster, make
         assert cluster.committed(settings.application_id, source) == {0: int(round_)}
 
     assert await producer.stop()
+
+
+@pytest.mark.parametrize("is_announced", [True, False])
+async def test_one_request_tells_of_all_partitions_that_are_announced(
+    own_cluster: Cluster,
+    make: MakeProducer,
+    proxy: WireProxy,
+    proxied: Settings,
+    is_announced: bool,
+):
+    first, later = own_cluster.create_topic(), own_cluster.create_topic()
+    producer = await make(proxied)
+
+    await producer.begin([Partition(later, 0)] if is_announced else ())
+    for topic in (first, later):
+        await (await producer.send(encoded([Record(b"k", b"v")]), topic, 0))
+    await producer.commit({})
+
+    assert proxy.seen.count(ADD_PARTITIONS_TO_TXN) == (1 if is_announced else 2)
+    for topic in (first, later):
+        await shown(own_cluster, topic, [b"v"])
 
 
 async def test_an_aborted_transaction_shows_nothing_and_the_next_one_counts(

@@ -12,6 +12,7 @@ from .proxy import read_frame, split, write_frame
 
 FETCH = 1
 INIT_PRODUCER_ID = 22
+ADD_PARTITIONS_TO_TXN = 24
 ADD_OFFSETS_TO_TXN = 25
 END_TXN = 26
 
