@@ -51,10 +51,11 @@ def create_topic(
     *,
     may_exist: bool = False,
     partitions: int = PARTITIONS,
-    cleanup_policy: str = "delete",
+    **topic_config: str,
 ) -> None:
     # No time limit on records: the input's timestamps may be old.
-    config = {"retention.ms": "-1", "cleanup.policy": cleanup_policy}
+    config = {"retention.ms": "-1"}
+    config |= {name.replace("_", "."): text for name, text in topic_config.items()}
     topic = NewTopic(name, partitions, 1, config=config)
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 4})  # must outlive its answer
     try:

@@ -10,6 +10,8 @@ from stream_ewma.service.pace import CommitPace
 from stream_ewma.service.sizing import TransactionSize
 from stream_ewma.settings import Settings
 
+_MOST_SMALL_RECORDS = 512
+
 
 class Commits:
     """Cuts one partition's stream into transactions.
@@ -54,6 +56,7 @@ class Commits:
         self._cut_position = kept
         self._last_cut = self._loop.time() - self._interval_s
         self._records = 0
+        self._rows = 0
         self._moment: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._turn = turn
@@ -80,7 +83,7 @@ class Commits:
             if earliest > now:
                 self._wake_at(earliest)
                 return
-            self._moment = self._pace.reserve(now)
+            self._moment = self._pace.reserve(now, self._rows)
         if self._moment > now:
             self._wake_at(self._moment)
             return
@@ -94,13 +97,22 @@ class Commits:
             if not self._is_sound:
                 return  # a cut that was broken off has forgotten what had changed
             self._is_sound = False
-            cut = await self._loop.run_in_executor(self._threads, self._task.cut)
+            # Most of it is the rows of as many records: few are not worth a thread's turn.
+            if self._records <= _MOST_SMALL_RECORDS:
+                cut = self._task.cut()
+            else:
+                cut = await self._loop.run_in_executor(self._threads, self._task.cut)
             self._is_sound = True
-            self._cut_position = cut.next_offset
+            self._cut_position, self._rows = cut.next_offset, cut.rows + cut.tombstones
             self._last_cut = self._loop.time()
             self._records = 0
             self._moment = None
             self._committer.commit(cut)
+
+    @property
+    def spacing_s(self) -> float:
+        """What a commit of this partition takes up of the time of all."""
+        return self._pace.spacing_s(self._rows)
 
     def stop(self) -> None:
         """Be woken no more."""

@@ -113,9 +113,8 @@ class Partitions:
     @property
     def commit_interval_s(self) -> float:
         """Time between two commits of a busy partition, as things are."""
-        return max(
-            self._settings.commit_interval_ms / 1000, self._pace.spacing_s(len(self.pipelines))
-        )
+        spacings = sum(pipeline.commit_spacing_s for pipeline in self.pipelines.values())
+        return max(self._settings.commit_interval_ms / 1000, spacings)
 
     def watch(self, watched: Watched) -> None:
         """Bring these samples with each step from now on."""

@@ -1,10 +1,12 @@
 """One input partition in motion: runs come in, are computed on a thread, and are committed."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
+from dataclasses import asdict
 from typing import TypeVar
 
 from stream_ewma.engine.outgoing import OutgoingBatch
@@ -31,6 +33,11 @@ _MOST_WAITING_BYTES = 4 << 20
 # Compressed bytes say little of the size of the columns, hence the second bound.
 _MOST_STEP_BYTES = 4 << 20
 _MOST_STEP_RECORDS = 65_536
+# Less than a millisecond of work: threads that take turns at so little cost more than they do. Many
+# keys are no matter of one step, until their table has to grow.
+_MOST_SMALL_RECORDS = 512
+_MOST_SMALL_BYTES = 64 << 10
+_MOST_SMALL_KEYS = 1_000_000
 
 
 class NotThereError(Exception):
@@ -144,6 +151,11 @@ class Pipeline:
                 while not looking.done():
                     with suppress(asyncio.CancelledError):
                         await asyncio.wait({looking})
+
+    @property
+    def commit_spacing_s(self) -> float:
+        """What a commit takes up of the time of all partitions."""
+        return 0.0 if self._commits is None else self._commits.spacing_s
 
     @property
     def has_committed(self) -> bool:
@@ -302,15 +314,29 @@ class Pipeline:
             async with self._turn:
                 began = loop.time()
                 self._is_sound = False
-                step = await loop.run_in_executor(self._threads, self._task.process, runs)
+                if self._is_small(runs):
+                    step = self._task.process(runs, time.perf_counter)
+                else:
+                    step = await loop.run_in_executor(
+                        self._threads, self._task.process, runs, time.perf_counter
+                    )
                 self._is_sound = True
                 self.keys_count, self.state_bytes = self._task.keys_count, self._task.state_bytes
             self.processed_at = loop.time()
-            self._counters.step_duration.observe(self.processed_at - began)
+            for stage, seconds in asdict(step.seconds).items():
+                self._counters.stage_duration[stage].observe(seconds)
             self._counters.step_records.observe(step.consumed)
             self._finish(step, runs, self.processed_at - began)
         finally:
             self._idle.set()
+
+    def _is_small(self, runs: list[BatchRun]) -> bool:
+        """Whether a step over `runs` costs less than to hand it to a thread."""
+        return (
+            sum(run.record_count for run in runs) <= _MOST_SMALL_RECORDS
+            and _size(runs) <= _MOST_SMALL_BYTES
+            and self.keys_count <= _MOST_SMALL_KEYS
+        )
 
     def _take(self) -> list[BatchRun]:
         """The next runs, as many as make one good set of columns."""

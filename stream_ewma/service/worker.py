@@ -22,6 +22,7 @@ from stream_ewma.records.fetched import BatchRun
 from stream_ewma.service.counters import Counters
 from stream_ewma.service.opening import Opening, Parts
 from stream_ewma.service.overview import Overview
+from stream_ewma.service.pace import PollPace
 from stream_ewma.service.partitions import Hooks, Partitions
 from stream_ewma.service.pipeline import Pipeline
 from stream_ewma.service.positions import TopicIdentity
@@ -162,6 +163,7 @@ class Worker:
     # -- reading ------------------------------------------------------------------------------
 
     async def _poll_loop(self) -> None:
+        pace = PollPace()
         while not self._stopping.is_set():
             assigned = [p for p in self._pipelines.values() if p.active and not p.parked]
             ready = [pipeline.partition for pipeline in assigned if pipeline.wants_more]
@@ -175,15 +177,23 @@ class Worker:
             # Only partitions with room are asked for: what has arrived for the others stays
             # buffered, while pausing them would throw it away. A busy one soon has room again.
             wait_ms = _POLL_MS if len(ready) == len(assigned) else _POLL_SOME_MS
-            silent = set(ready) - self._feed(await self._consumer.poll(ready, wait_ms))
-            await self._pass_control_batches(silent)
+            fed = self._feed(await self._consumer.poll(ready, wait_ms))
+            await self._pass_control_batches(set(ready) - fed.keys())
+            pause_s = pace.pause_s(max(fed.values(), default=0), self.counters.step_seconds)
+            if pause_s:
+                await asyncio.sleep(pause_s)
 
-    def _feed(self, answer: dict[Partition, list[BatchRun]]) -> AbstractSet[Partition]:
-        """Hand the runs over and keep none: while waiting for more, they would stay in memory."""
+    def _feed(self, answer: dict[Partition, list[BatchRun]]) -> dict[Partition, int]:
+        """Hand the runs over and keep none: while waiting for more, they would stay in memory.
+
+        Answers how many records there were.
+        """
         for partition, runs in answer.items():
             if partition in self._pipelines:
                 self._pipelines[partition].feed(runs)
-        return set(answer)
+        return {
+            partition: sum(run.record_count for run in runs) for partition, runs in answer.items()
+        }
 
     async def _pass_control_batches(self, silent: AbstractSet[Partition]) -> None:
         """Follow aiokafka's position past what is not for us, aborted transactions included."""

@@ -10,7 +10,7 @@ import pytest
 from stream_ewma.engine.step import Cut
 from stream_ewma.service import commits as commits_module
 from stream_ewma.service.commits import Commits
-from stream_ewma.service.pace import COMMIT_COST_S, COMMIT_SHARE, CommitPace
+from stream_ewma.service.pace import COMMIT_COST_S, COMMIT_SHARE, ROW_COST_S, CommitPace
 from stream_ewma.service.sizing import TransactionSize
 from stream_ewma.settings import load_settings
 
@@ -161,7 +161,7 @@ async def test_there_is_one_commit_at_a_time(monkeypatch: pytest.MonkeyPatch) ->
 async def test_busy_partitions_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     subject = Subject(monkeypatch)
     for _ in range(100):  # as many other partitions have been granted a commit
-        subject.pace.reserve(1000.0)
+        subject.pace.reserve(1000.0, 0)
     assert await subject.at(0, 1) == []
     (moment, _) = subject.clock.alarms[0]
     assert moment == pytest.approx(1000.0 + 100 * SPACING_S)
@@ -180,10 +180,11 @@ async def test_an_alarm_is_set_once_and_can_be_called_off(monkeypatch: pytest.Mo
 
 def test_the_pace_leaves_a_stated_share_of_a_core() -> None:
     pace = CommitPace()
-    moments = [pace.reserve(5.0) for _ in range(1000)]
+    moments = [pace.reserve(5.0, 2_000) for _ in range(1000)]
     assert moments[0] == 5.0
-    assert (moments[-1] - moments[0]) * COMMIT_SHARE == pytest.approx(999 * COMMIT_COST_S)
-    assert pace.reserve(moments[-1] + 50) == moments[-1] + 50
+    cost_s = COMMIT_COST_S + ROW_COST_S * 2_000
+    assert (moments[-1] - moments[0]) * COMMIT_SHARE == pytest.approx(999 * cost_s)
+    assert pace.reserve(moments[-1] + 50, 0) == moments[-1] + 50
 
 
 async def test_who_would_move_the_position_is_told_of_a_cut_at_work(
@@ -198,6 +199,7 @@ async def test_who_would_move_the_position_is_told_of_a_cut_at_work(
 
     subject.clock.run_in_executor = later  # type: ignore[method-assign]
     subject.task.position = 5
+    subject.commits.add(1_000)  # fewer are cut on the loop itself
     cut = asyncio.create_task(subject.commits.cut())
     await asyncio.sleep(0)
     assert subject.turn.locked()

@@ -36,7 +36,7 @@ class Engine:
         self._covers = list(covers)
         self._unreadable = unreadable
 
-    def process(self, runs: Sequence[BatchRun]) -> Step:
+    def process(self, runs: Sequence[BatchRun], _clock: Callable[[], float]) -> Step:
         self.seen.append([run.base_offset for run in runs])
         self.position = self._covers.pop(0) if self._covers else runs[-1].next_offset
         bad = Unreadable(self.position, "damaged") if self._unreadable else None
@@ -105,6 +105,33 @@ async def test_what_a_step_left_over_comes_before_what_follows() -> None:
         await until(lambda: engine.position == 6)
 
     assert engine.seen == [[0, 2], [2], [4]]
+
+
+class Threads(Engine):
+    """Notes on which thread each step was computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: list[threading.Thread] = []
+
+    def process(self, runs: Sequence[BatchRun], clock: Callable[[], float]) -> Step:
+        self.threads.append(threading.current_thread())
+        return super().process(runs, clock)
+
+
+@pytest.mark.parametrize("keys", [0, 2_000_000])
+async def test_only_few_records_are_not_worth_a_thread(keys: int) -> None:
+    engine = Threads()
+    engine.keys_count = keys
+    subject = pipeline(engine)
+    async with running(subject):
+        for first, records in ((0, 2), (2, 1_000)):
+            subject.feed([run(first, records)])
+            await until(lambda end=first + records: engine.position == end)
+
+    own = threading.main_thread()
+    # Many keys may want a larger table at any time.
+    assert [thread is own for thread in engine.threads] == [keys == 0, False]
 
 
 async def test_runs_fed_after_a_halt_are_dropped() -> None:
@@ -226,8 +253,8 @@ class Ledger:
 class Broken(Engine):
     """Fails in the middle of a step."""
 
-    def process(self, runs: Sequence[BatchRun]) -> Step:
-        super().process(runs)
+    def process(self, runs: Sequence[BatchRun], clock: Callable[[], float]) -> Step:
+        super().process(runs, clock)
         raise ValueError("half way")
 
 
