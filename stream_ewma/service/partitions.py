@@ -156,6 +156,7 @@ class Partitions:
         """The group has given this member these partitions, and no others."""
         self._assignment += 1
         self._assigned = partitions
+        self._troubles.assigned()
         self._counters.assignments += 1
         self._hooks.spawn(self._take_over(self._assignment), "take over")
 
@@ -230,7 +231,10 @@ class Partitions:
     async def _opened(self, partition: Partition) -> Opened:
         """Try until the brokers answer."""
         fenced = attempts = 0
+        assignment = self._assignment
         while True:
+            if assignment != self._assignment:
+                fenced, assignment = 0, self._assignment  # the other one may have lost it now
             try:
                 return await self._opening.open(partition)
             except TransactionExpiredError as error:

@@ -49,6 +49,7 @@ class Troubles:
         self._batch_bytes: dict[Partition, int] = {}
         self._sizes: dict[Partition, TransactionSize] = {}
         self._in_a_row: Counter[Partition] = Counter()
+        self._fences: Counter[Partition] = Counter()
 
     def size(self, partition: Partition) -> TransactionSize:
         """How many records a transaction of the partition takes in."""
@@ -64,8 +65,12 @@ class Troubles:
         task.max_batch_bytes = self._batch_bytes.get(partition, task.max_batch_bytes)
 
     def begin_anew(self, partition: Partition) -> None:
-        """The group has given the partition to this member: who was fenced before has lost it."""
+        """The group has given the partition to this member, which did not have it."""
         del self._in_a_row[partition]
+
+    def assigned(self) -> None:
+        """The group has given out its partitions: who was fenced before may have lost his."""
+        self._fences.clear()
 
     async def meet(
         self, pipeline: Pipeline, error: BaseException, is_ours: Callable[[], bool]
@@ -77,10 +82,12 @@ class Troubles:
         """
         partition = pipeline.partition
         if pipeline.has_committed:
-            self._in_a_row[partition] = 0
+            self._in_a_row[partition] = self._fences[partition] = 0
         self._in_a_row[partition] += 1
-        expired = isinstance(error, TransactionExpiredError)
-        if self._in_a_row[partition] > MOST_TROUBLES and not (is_passing(error) or expired):
+        is_counted_apart = isinstance(error, FencedError)  # expired ones among them
+        if self._in_a_row[partition] > MOST_TROUBLES and not (
+            is_passing(error) or is_counted_apart
+        ):
             raise explain(error, self._settings) from error
         if isinstance(error, RefusedError):
             await self._note_refused(partition, error.batch, is_ours)
@@ -94,7 +101,8 @@ class Troubles:
                 partition,
                 extra=_failed(partition, error),
             )
-            if self._in_a_row[partition] == MOST_TROUBLES:
+            self._fences[partition] += 1
+            if self._fences[partition] == MOST_TROUBLES:
                 raise self.two_services(partition)
             # A member that slept too long learns from the group that it has lost the partition.
             await asyncio.sleep(2 * self._settings.kafka.heartbeat_interval_ms / 1000)

@@ -40,8 +40,8 @@ def _row(setting: Setting) -> str:
 
 
 def _escaped(text: str) -> str:
-    # A bare * would begin emphasis.
-    return re.sub(r"([|*\[\]])", r"\\\1", text)
+    # A bare * would begin emphasis, and a line's end would end the row.
+    return re.sub(r"([|*\[\]])", r"\\\1", " ".join(text.split()))
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ def test_the_readmes_table_of_settings_is_the_models():
 
     assert written is not None, "the README has lost the marks around its table of settings"
     assert written == table(), "bring it up to date: python -m tests.support.settings_table"
+    assert all(re.fullmatch(r"\|.*\|.*\|.*\|", line) for line in written.splitlines())
 
 
 def command_lines() -> list[str]:
