@@ -44,6 +44,8 @@ async def _run(settings: Settings, *, is_plan: bool) -> int:
     await wait_for_broker(settings)
     states = await describe(settings)
     missing = [state for state in states if state.can_be_made or state.can_be_grown]
+    # What only its owner can mend.
+    problems = [s.problem for s in states if s.problem and s not in missing]
     if is_plan:
         sys.stdout.write("".join(f"{state}\n" for state in states))
         sys.stdout.write("".join(f"{kafka_topics_line(settings, s)}\n" for s in missing))
@@ -52,10 +54,8 @@ async def _run(settings: Settings, *, is_plan: bool) -> int:
             sys.stdout.write(f"{state.name}: created, partitions: {state.wanted}\n")
         for state in await grow(settings, states):
             sys.stdout.write(f"{state.name}: grown, partitions: {state.wanted}\n")
-        if not missing:
+        if not missing and not problems:
             sys.stdout.write("nothing is missing\n")
-    # What only its owner can mend; what is missing can be made, or has just been.
-    problems = [s.problem for s in states if s.problem and s not in missing]
     if problems:
         raise TopicError("\n".join(problems))
     return 0

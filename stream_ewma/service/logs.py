@@ -34,6 +34,7 @@ def set_up(
     handler = logging.StreamHandler(sys.stderr)
     is_console = form == "console" or (form == "auto" and sys.stderr.isatty())
     handler.setFormatter(_console() if is_console else _json(context))
+    handler.addFilter(_as_warning)
     handler.addFilter(Flood())
     root = logging.getLogger("stream_ewma")
     root.handlers = [handler]
@@ -51,6 +52,13 @@ def quiet_aiokafka(handler: logging.Handler | None = None) -> None:
     if handler is not None:
         client.handlers = [handler]
         client.propagate = False
+
+
+def _as_warning(record: logging.LogRecord) -> bool:
+    """What aiokafka calls an error it tries again; what it cannot mend it raises, and we report."""
+    if record.levelno == logging.ERROR and record.name.startswith("aiokafka."):
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True
 
 
 class Flood(logging.Filter):

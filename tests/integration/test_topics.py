@@ -215,6 +215,7 @@ def test_a_topic_that_is_missing_ends_with_its_exit_code(
     )
 
     assert done.returncode == 73
+    assert done.stdout == ""
     assert "the input topic does not exist" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -95,6 +95,16 @@ def test_the_client_stays_quiet_at_every_level(stderr: Written) -> None:
     assert stderr.getvalue() == ""
 
 
+def test_what_the_client_tries_again_is_a_warning(stderr: Written) -> None:
+    logs.set_up("INFO", "console")
+    logging.getLogger("aiokafka.consumer").error("no coordinator yet")
+    log.error("parked")
+
+    first, second = stderr.getvalue().splitlines()
+    assert first.endswith(" WARNING no coordinator yet")
+    assert second.endswith(" ERROR parked")
+
+
 def test_the_same_line_again_and_again_is_shown_some_times_and_counted(
     stderr: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,5 +135,5 @@ def test_errors_are_all_shown_and_the_kinds_of_lines_take_no_memory(stderr: Writ
         log.warning(f"ready-made {number}")  # noqa: G004
 
     assert sum(line["message"] == "a-0 is parked" for line in lines(stderr)) == 20
-    (flood,) = logging.getLogger("stream_ewma").handlers[0].filters
+    flood = logging.getLogger("stream_ewma").handlers[0].filters[-1]
     assert len(flood._shown) <= 1_000  # type: ignore[union-attr]
