@@ -249,7 +249,7 @@ def test_every_setting_but_the_passwords_is_a_flag_with_help(
 
 def test_flags_reach_the_settings(command, monkeypatch: pytest.MonkeyPatch):
     started: list[Settings] = []
-    monkeypatch.setattr(run, "run", lambda settings: started.append(settings) or 0)
+    monkeypatch.setattr(run, "run", lambda settings, **_flags: started.append(settings) or 0)
 
     printed = command(
         "run",
@@ -265,11 +265,22 @@ def test_flags_reach_the_settings(command, monkeypatch: pytest.MonkeyPatch):
     assert started[0].topics.replication_factor == -1
 
 
+@pytest.mark.parametrize("flags", [(), ("--once",)])
+def test_once_is_a_flag_of_run_alone(command, monkeypatch: pytest.MonkeyPatch, flags):
+    started: list[bool] = []
+    monkeypatch.setattr(run, "run", lambda _settings, once: started.append(once) or 0)
+
+    printed = command("run", "--config", "good.yaml", *flags)
+
+    assert printed.code == 0, printed.err
+    assert started == [bool(flags)]
+
+
 def test_secrets_may_lie_in_a_folder_named_by_a_flag(
     command, folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
     started: list[Settings] = []
-    monkeypatch.setattr(run, "run", lambda settings: started.append(settings) or 0)
+    monkeypatch.setattr(run, "run", lambda settings, **_flags: started.append(settings) or 0)
     (folder / "STREAM_EWMA_APPLICATION_ID").write_text("from-a-secret")
 
     command("run", "--config", "good.yaml", "--secrets-dir", ".")
@@ -280,7 +291,7 @@ def test_secrets_may_lie_in_a_folder_named_by_a_flag(
 def test_an_error_of_the_project_ends_in_its_line_and_code(
     command, monkeypatch: pytest.MonkeyPatch
 ):
-    def fail(_settings: Settings) -> int:
+    def fail(_settings: Settings, **_flags: bool) -> int:
         raise BrokerUnavailableError("no broker answers")
 
     monkeypatch.setattr(run, "run", fail)
@@ -291,7 +302,7 @@ def test_an_error_of_the_project_ends_in_its_line_and_code(
 
 
 def test_ctrl_c_ends_without_a_trace(command, monkeypatch: pytest.MonkeyPatch):
-    def interrupt(_settings: Settings) -> int:
+    def interrupt(_settings: Settings, **_flags: bool) -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run, "run", interrupt)
