@@ -48,6 +48,12 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
         self._owner.assigned(assigned)
 
 
+def rebalance_timeout_ms(settings: Settings) -> int:
+    """How long the group waits for a member that is to join again, before it goes on without it."""
+    kafka = settings.kafka
+    return min(kafka.session_timeout_ms + 2_000, max(kafka.request_timeout_ms - 2_000, 1_000))
+
+
 class GroupConsumer:
     """A member of the consumer group `application_id`.
 
@@ -71,9 +77,7 @@ class GroupConsumer:
             check_crcs=False,
             isolation_level=settings.input.isolation_level,
             session_timeout_ms=kafka.session_timeout_ms,
-            rebalance_timeout_ms=min(
-                kafka.session_timeout_ms + 2_000, max(kafka.request_timeout_ms - 2_000, 1_000)
-            ),
+            rebalance_timeout_ms=rebalance_timeout_ms(settings),
             heartbeat_interval_ms=kafka.heartbeat_interval_ms,
             max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
             fetch_max_bytes=kafka.fetch_max_bytes,

@@ -12,7 +12,7 @@ from stream_ewma.engine.step import Step
 from stream_ewma.errors import BrokerUnavailableError, FatalError
 from stream_ewma.events import fields
 from stream_ewma.kafka.committer import RefusedError
-from stream_ewma.kafka.consumer import GroupConsumer
+from stream_ewma.kafka.consumer import GroupConsumer, rebalance_timeout_ms
 from stream_ewma.kafka.errors import (
     FencedError,
     KafkaError,
@@ -30,7 +30,8 @@ from stream_ewma.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-_REVOKE_S: Final = 5.0
+_MOST_REVOKE_S: Final = 5.0
+_REVOKE_SHARE: Final = 0.5
 _RECOVERABLE: Final = (RefusedError, KafkaError, BrokerUnavailableError)
 
 
@@ -51,6 +52,15 @@ class Hooks:
     on_room: Callable[[], None]
     on_step: Callable[[Partition, Step, float], None]
     on_ready: Callable[[], None]
+
+
+def revoke_s(settings: Settings) -> float:
+    """Seconds for the last commit of what the group takes away.
+
+    It waits for all members to join again: one that is not back in time is put out, joins as a new
+    one, and all begin anew.
+    """
+    return min(_MOST_REVOKE_S, rebalance_timeout_ms(settings) / 1000 * _REVOKE_SHARE)
 
 
 class Partitions:
@@ -135,7 +145,7 @@ class Partitions:
         }
         if not halts:
             return
-        ended, late = await asyncio.wait(halts, timeout=_REVOKE_S)
+        ended, late = await asyncio.wait(halts, timeout=revoke_s(self._settings))
         for halt in late:
             halt.cancel()
             # It may end otherwise before it hears of that, and nobody waits for it any more.
@@ -144,9 +154,9 @@ class Partitions:
         if failed and self._settings.state.durable:
             names = ", ".join(sorted(str(halts[halt]) for halt in failed))
             _log.warning(
-                "%s: not committed within %.0f s, and given up",
+                "%s: not committed within %.1f s, and given up",
                 names,
-                _REVOKE_S,
+                revoke_s(self._settings),
                 extra=fields("commit_failed", partitions=[str(halts[halt]) for halt in failed]),
             )
             for halt in failed:  # the group does not wait: whoever comes next fences

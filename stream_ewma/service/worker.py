@@ -23,7 +23,7 @@ from stream_ewma.service.counters import Counters
 from stream_ewma.service.opening import Opening, Parts
 from stream_ewma.service.overview import Overview
 from stream_ewma.service.pace import PollPace
-from stream_ewma.service.partitions import Hooks, Partitions
+from stream_ewma.service.partitions import Hooks, Partitions, revoke_s
 from stream_ewma.service.pipeline import Pipeline
 from stream_ewma.service.positions import TopicIdentity
 from stream_ewma.service.standby import Standbys
@@ -36,7 +36,6 @@ _log = logging.getLogger(__name__)
 
 _POLL_MS = 200
 _POLL_SOME_MS = 10
-_REVOKE_S = 5.0
 _REJECTION_LOG_S = 10.0
 _LOOP_LAG_S = 0.5
 
@@ -274,7 +273,7 @@ class Worker:
         await self._partitions.revoked()
         if not self._settings.state.durable:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._commit_rest(), _REVOKE_S)
+                await asyncio.wait_for(self._commit_rest(), revoke_s(self._settings))
 
     def _assigned(self, partitions: frozenset[Partition]) -> None:
         try:
