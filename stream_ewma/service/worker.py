@@ -178,20 +178,29 @@ class Worker:
             wait_ms = _POLL_MS if len(ready) == len(assigned) else _POLL_SOME_MS
             fed = self._feed(await self._consumer.poll(ready, wait_ms))
             await self._pass_control_batches(set(ready) - fed.keys())
-            pause_s = pace.pause_s(max(fed.values(), default=0), self.counters.step_seconds)
-            if pause_s:
+            most_records = max((records for records, _ in fed.values()), default=0)
+            pause_s = pace.pause_s(most_records, self.counters.step_seconds)
+            if pause_s and not self._is_behind(fed):
                 await asyncio.sleep(pause_s)
 
-    def _feed(self, answer: dict[Partition, list[BatchRun]]) -> dict[Partition, int]:
+    def _is_behind(self, fed: Mapping[Partition, tuple[int, int]]) -> bool:
+        """Whether more is there than came: a broker may answer with little of it at a time."""
+        return any(
+            (self._consumer.end(partition) or 0) - next_offset > records
+            for partition, (records, next_offset) in fed.items()
+        )
+
+    def _feed(self, answer: dict[Partition, list[BatchRun]]) -> dict[Partition, tuple[int, int]]:
         """Hand the runs over and keep none: while waiting for more, they would stay in memory.
 
-        Answers how many records there were.
+        Answers how many records there were of each partition, and the offset behind them.
         """
         for partition, runs in answer.items():
             if partition in self._pipelines:
                 self._pipelines[partition].feed(runs)
         return {
-            partition: sum(run.record_count for run in runs) for partition, runs in answer.items()
+            partition: (sum(run.record_count for run in runs), runs[-1].next_offset)
+            for partition, runs in answer.items()
         }
 
     async def _pass_control_batches(self, silent: AbstractSet[Partition]) -> None:

@@ -4,13 +4,14 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.member import Member, Server
 from tests.integration import conftest as integration
 
 make_job = integration.make_job
 NETWORK = "Failed to load resource"
+expect.set_options(timeout=60_000)  # machines here are slow at times; what is right comes at once
 
 
 @pytest.fixture(scope="module")

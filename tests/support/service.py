@@ -21,7 +21,7 @@ from .waiting import wait_until
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "stream-ewma"
 READY = " ready\n"
-START_TIMEOUT_S = 120
+START_TIMEOUT_S = 300
 STOP_TIMEOUT_S = 60
 
 
