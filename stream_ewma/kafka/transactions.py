@@ -117,12 +117,13 @@ class TransactionalProducer:
             KafkaError: no transaction is open, or the batch cannot be taken; of the future too.
         """
         async with self._step() as producer:
-            later, self._unannounced = self._unannounced, ()
-            for each in later:
-                producer.announce(TopicPartition(each.topic, each.number))
             theirs = await hand_over(
                 producer, FinishedBatch(batch, transactional=True), topic, partition
             )
+            # The sender has had no turn since: it asks for both at once.
+            later, self._unannounced = self._unannounced, ()
+            for each in later:
+                producer.announce(TopicPartition(each.topic, each.number))
         ours: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._unsettled.add(ours)
         theirs.add_done_callback(lambda ended: self._settle(ours, ended))
