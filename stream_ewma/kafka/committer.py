@@ -149,6 +149,9 @@ class Committer:
                 else:
                     await self._send(item, item.encoded, self._topics[item.destination])
         except TimeoutError as error:
+            refusal = self._producer.refusal
+            if refusal is not None:  # the time went by with asking again: less work is no help
+                raise refusal from error
             raise TransactionExpiredError(
                 f"no end of a transaction within {self._most_s:.0f} s"
             ) from error

@@ -16,9 +16,15 @@ import logging
 import sys
 from typing import Any, Final
 
-from aiokafka.errors import KafkaError, NodeNotReadyError, UnknownError
+from aiokafka.errors import (
+    KafkaError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+    UnknownError,
+    for_code,
+)
 from aiokafka.producer.message_accumulator import MessageAccumulator
-from aiokafka.producer.sender import EndTxnHandler, Sender
+from aiokafka.producer.sender import EndTxnHandler, Sender, SendProduceReqHandler
 from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.util import create_future
 
@@ -58,6 +64,17 @@ class EndTransactionOnce(EndTxnHandler):  # type: ignore[misc]  # aiokafka has n
         return False
 
 
+class ProduceTold(SendProduceReqHandler):  # type: ignore[misc]  # aiokafka has no types
+    """The request that hands batches over; what it is answered is told to the sender."""
+
+    def handle_response(self, response: Any) -> None:
+        """Note the answers, of which aiokafka only logs those that it asks again for."""
+        for topic, partitions in response.topics:
+            for partition, code, *_ in partitions:
+                self._sender.answers[topic, partition] = for_code(code)
+        super().handle_response(response)
+
+
 class _Plain:
     """Logs the end of a sender as one line, where aiokafka logs a stack trace."""
 
@@ -66,7 +83,11 @@ class _Plain:
 
 
 class RawSender(Sender):  # type: ignore[misc]  # aiokafka has no types
-    """aiokafka's sender, ending transactions once, and itself entirely."""
+    """aiokafka's sender, ending transactions once, and itself entirely.
+
+    Attributes:
+        answers: the last one to a batch, by topic and partition.
+    """
 
     _sender_routine = with_replaced(
         Sender._sender_routine,  # noqa: SLF001  the seam
@@ -76,10 +97,26 @@ class RawSender(Sender):  # type: ignore[misc]  # aiokafka has no types
         Sender._do_txn_commit,  # noqa: SLF001  the seam
         EndTxnHandler=EndTransactionOnce,
     )
+    _hand_over = with_replaced(
+        Sender._send_produce_req,  # noqa: SLF001  the seam
+        SendProduceReqHandler=ProduceTold,
+    )
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._requests: set[asyncio.Task[Any]] = set()
+        self.answers: dict[tuple[str, int], type[KafkaError]] = {}
+
+    @property
+    def refusal(self) -> KafkaError | None:
+        """What brokers said last of a batch that aiokafka sends again and again; None: nothing.
+
+        That an acknowledgement took too long is not counted: there, less in a batch may help.
+        """
+        for answer in self.answers.values():
+            if answer.retriable and not issubclass(answer, RequestTimedOutError):
+                return answer()
+        return None
 
     def _maybe_do_transactional_request(self) -> "asyncio.Task[Any] | None":
         task: asyncio.Task[Any] | None = super()._maybe_do_transactional_request()
@@ -91,7 +128,7 @@ class RawSender(Sender):  # type: ignore[misc]  # aiokafka has no types
         task = asyncio.current_task()
         if task is not None:
             self._remember(task)
-        await super()._send_produce_req(node_id, batches)
+        await self._hand_over(node_id, batches)
 
     def _remember(self, task: "asyncio.Task[Any]") -> None:
         self._requests.add(task)

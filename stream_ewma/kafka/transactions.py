@@ -64,6 +64,11 @@ class TransactionalProducer:
             return 0.0
         return asyncio.get_running_loop().time() - self._begun_at
 
+    @property
+    def refusal(self) -> KafkaError | None:
+        """What keeps a batch from getting in, by the brokers' last answer; None: nothing known."""
+        return None if self._producer is None else self._producer._sender.refusal  # noqa: SLF001
+
     async def start(self) -> None:
         """Connect and fence every earlier producer of this id; may be tried again if it fails.
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import crc32c
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.errors import (
     KafkaError,
     ProducerFenced,
@@ -18,7 +19,7 @@ from stream_ewma.errors import BrokerUnavailableError
 from stream_ewma.kafka.errors import FencedError, explain
 from stream_ewma.kafka.producer import PartitionProducer
 from stream_ewma.kafka.seams import RawBatch, RawRecords
-from stream_ewma.kafka.sending import RawAccumulator, RawSender, RawTransactionManager
+from stream_ewma.kafka.sending import ProduceTold, RawAccumulator, RawSender, RawTransactionManager
 from stream_ewma.kafka.transactions import TransactionalProducer
 from stream_ewma.records.fetched import RunKind
 from stream_ewma.settings import load_settings
@@ -79,6 +80,33 @@ def sender() -> RawSender:
         retry_backoff_ms=100,
         request_timeout_ms=1000,
     )
+
+
+@pytest.mark.parametrize(
+    ("answers", "refusal"),
+    [
+        ([19], "NotEnoughReplicasError"),
+        ([19, 0], None),  # it got in after all
+        ([7], None),  # the acknowledgement was late: less at a time may help
+        ([10], None),  # not sent again, so whoever sent it was told
+        ([], None),
+    ],
+)
+async def test_a_sender_knows_what_keeps_a_batch_from_getting_in(
+    answers: list[int], refusal: str | None
+) -> None:
+    asked = sender()
+    batch = SimpleNamespace(
+        done=lambda *_told: None, failure=lambda **_told: None, expired=lambda: False
+    )
+    for code in answers:
+        request = ProduceTold(asked, {TopicPartition("out", 3): batch})
+        request.handle_response(
+            SimpleNamespace(API_VERSION=7, topics=[("out", [(3, code, 5, -1, 0)])])
+        )
+
+    known = asked.refusal
+    assert (known and type(known).__name__) == refusal
 
 
 async def test_a_killed_sender_leaves_no_request_under_way() -> None:
