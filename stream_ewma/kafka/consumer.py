@@ -177,14 +177,15 @@ class GroupConsumer:
         }
 
     def end(self, partition: Partition) -> int | None:
-        """End of the partition as the last answer of its broker told it; None: not known."""
+        """End of the partition as the last answer of its broker told it; None: not known.
+
+        What a transaction that is still open holds back is there, too: whoever waits for its end
+        is to see that records wait.
+        """
         tp = _tp(partition)
         if tp not in self._consumer.assignment():
             return None
-        if self._settings.input.isolation_level == "read_committed":
-            end = self._consumer.last_stable_offset(tp)
-        else:
-            end = self._consumer.highwater(tp)
+        end = self._consumer.highwater(tp)
         return None if end is None or end < 0 else int(end)
 
     async def position(self, partition: Partition) -> int | None:
