@@ -13,24 +13,6 @@ HEADER_BYTES = 61
 ATTRIBUTES_AT = 22
 
 
-@pytest.fixture
-def broken_batches(own_broker):
-    """Change bytes of a partition's log while its broker is down."""
-
-    def change(topic, partition, batch_index, at, mask):
-        own_broker.stop()
-        (log,) = (own_broker.data / f"{topic}-{partition}").glob("*.log")
-        content = bytearray(log.read_bytes())
-        start = 0
-        for _ in range(batch_index):
-            start += 12 + int.from_bytes(content[start + 8 : start + 12])
-        content[start + at] ^= mask
-        log.write_bytes(content)
-        own_broker.start()
-
-    return change
-
-
 @pytest.mark.parametrize(
     ("at", "mask"),
     [(HEADER_BYTES + 20, 0x01), (ATTRIBUTES_AT, 0x05)],
