@@ -51,10 +51,10 @@ def _hooked(original: Send, owner: type, failpoints: Failpoints, topics: dict[st
                 failpoints.hit(Site.K6, request._transactional_id)
             except FailpointError as error:
                 return _failed(answer, error)
-        site = _site(request, topics)
-        if site is None or not failpoints.watches(site):
+        sites = [site for site in _sites(request, topics) if failpoints.watches(site)]
+        if not sites:
             return answer
-        return _answered(answer, failpoints, site, str(request._transactional_id))
+        return _answered(answer, failpoints, sites, str(request._transactional_id))
 
     return send
 
@@ -63,13 +63,13 @@ def _fences(request: Any) -> bool:
     return request.API_KEY == INIT_PRODUCER_ID and request._transactional_id is not None
 
 
-def _site(request: Any, topics: dict[str, Site]) -> Site | None:
-    """What site the answer to a request is."""
+def _sites(request: Any, topics: dict[str, Site]) -> list[Site]:
+    """What sites the answer to a request is: one request may hold outputs and rows."""
     if request.API_KEY == PRODUCE:
-        return next((topics[name] for name, _ in request._topics if name in topics), None)
+        return [topics[name] for name, _ in request._topics if name in topics]
     if request.API_KEY == INIT_PRODUCER_ID and not _fences(request):
-        return None
-    return _ANSWERED.get(request.API_KEY)
+        return []
+    return [_ANSWERED[request.API_KEY]] if request.API_KEY in _ANSWERED else []
 
 
 async def _failed(answer: Coroutine[Any, Any, Any], error: FailpointError) -> Any:
@@ -79,9 +79,12 @@ async def _failed(answer: Coroutine[Any, Any, Any], error: FailpointError) -> An
     raise error
 
 
-async def _answered(answer: Awaitable[Any], failpoints: Failpoints, site: Site, detail: str) -> Any:
+async def _answered(
+    answer: Awaitable[Any], failpoints: Failpoints, sites: list[Site], detail: str
+) -> Any:
     response = await answer
-    sleep_s = failpoints.hit(site, detail)
-    if sleep_s:
-        await asyncio.sleep(sleep_s)
+    for site in sites:
+        sleep_s = failpoints.hit(site, detail)
+        if sleep_s:
+            await asyncio.sleep(sleep_s)
     return response
