@@ -3,11 +3,9 @@
 import json
 import re
 
-from tests.integration.test_corrupt_batch import HEADER_BYTES, broken_batches, job_on
+from tests.integration.test_corrupt_batch import HEADER_BYTES, job_on
 from tests.support.job import readings
 from tests.support.tools import Application
-
-__all__ = ["broken_batches"]
 
 
 def shown(app):

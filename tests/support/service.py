@@ -140,10 +140,11 @@ class Service:
 def clean_environment() -> dict[str, str]:
     """Return the environment of a process that is compiled as shipped, not as the suite checks it.
 
-    It knows no settings but those of its file and flags.
+    It knows no settings but those of its file and flags, nor a terminal (whose size readline
+    leaves in the environment of a process that starts others).
     """
     return {
         name: text
         for name, text in os.environ.items()
-        if not name.startswith(("STREAM_EWMA_", "NUMBA_"))
+        if not name.startswith(("STREAM_EWMA_", "NUMBA_")) and name not in {"COLUMNS", "LINES"}
     }
