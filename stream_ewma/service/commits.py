@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 
 from stream_ewma.engine.task import PartitionTask
 from stream_ewma.kafka.committer import Committer
-from stream_ewma.service.pace import CommitPace
+from stream_ewma.service.pace import STUCK_S, CommitPace
 from stream_ewma.service.sizing import TransactionSize
 from stream_ewma.settings import Settings
 
@@ -87,7 +87,12 @@ class Commits:
         if self._moment > now:
             self._wake_at(self._moment)
             return
+        if not self._pace.begin(self, now, self._wake):
+            self._wake_at(now + STUCK_S)
+            return
         await self.cut()
+        if not self._committer.is_committing:  # there was nothing left to commit
+            self._pace.end(self, None)
 
     async def cut(self) -> None:
         """Hand over what has changed since the last cut, if anything has."""
@@ -109,13 +114,18 @@ class Commits:
             self._moment = None
             self._committer.commit(cut)
 
+    def committed(self) -> None:
+        """What was cut last is committed."""
+        self._pace.end(self, self._loop.time() - self._last_cut)
+
     @property
     def spacing_s(self) -> float:
         """What a commit of this partition takes up of the time of all."""
         return self._pace.spacing_s(self._rows)
 
     def stop(self) -> None:
-        """Be woken no more."""
+        """Be woken no more, and hold up no other partition."""
+        self._pace.end(self, None)
         if self._timer is not None:
             self._timer.cancel()
 

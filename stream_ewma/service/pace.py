@@ -1,5 +1,7 @@
 """When partitions may commit, and when the brokers are asked: never for too much of a core."""
 
+import math
+from collections.abc import Callable
 from typing import Final
 
 COMMIT_COST_S: Final = 0.0025
@@ -8,6 +10,10 @@ ROW_COST_S: Final = 1e-6
 """CPU that a row of state costs on its way into the changelog, in seconds, at most."""
 COMMIT_SHARE: Final = 0.25
 """Most of one core that commits may take."""
+AT_ONCE: Final = 8
+"""Commits under way together that no broker minds."""
+STUCK_S: Final = 2.0
+"""A commit under way for longer waits for something else than its turn, and holds up no other."""
 STEP_SHARE: Final = 0.2
 """Most of the time that steps over few records may take."""
 LEAST_PAUSE_S: Final = 0.01
@@ -21,10 +27,17 @@ class CommitPace:
 
     Each commit takes up its cost's share of the future, so that with many busy partitions the time
     between two commits of one partition grows instead of the CPU time that commits take.
+
+    And no more are under way together than the pace leads to where brokers answer as fast as they
+    ever did, twice over (Little's law). Brokers that cannot keep up have nothing of a longer queue,
+    and whoever else asks them waits behind it.
     """
 
     def __init__(self) -> None:
         self._free_at = 0.0
+        self._under_way: dict[object, float] = {}
+        self._waiting: dict[object, Callable[[], None]] = {}
+        self._least_s = 0.0
 
     @staticmethod
     def spacing_s(rows: int) -> float:
@@ -41,6 +54,42 @@ class CommitPace:
         moment = max(earliest, self._free_at)
         self._free_at = moment + self.spacing_s(rows)
         return moment
+
+    @property
+    def most_at_once(self) -> int:
+        """Commits that may be under way together."""
+        return max(math.ceil(2 * self._least_s / self.spacing_s(0)), AT_ONCE)
+
+    def begin(self, who: object, now: float, wake: Callable[[], None]) -> bool:
+        """Whether a commit begins now.
+
+        Args:
+            who: begins it.
+            now: the loop's time.
+            wake: called when it may have become possible, if it is not.
+        """
+        moving = sum(now - began < STUCK_S for began in self._under_way.values())
+        if moving >= self.most_at_once:
+            self._waiting[who] = wake
+            return False
+        self._waiting.pop(who, None)
+        self._under_way[who] = now
+        return True
+
+    def end(self, who: object, seconds: float | None) -> None:
+        """The commit that was begun is no longer under way.
+
+        Args:
+            who: began it.
+            seconds: what it took; None: it has not succeeded.
+        """
+        self._waiting.pop(who, None)
+        if self._under_way.pop(who, None) is None:
+            return
+        if seconds is not None:
+            self._least_s = min(self._least_s or seconds, seconds)
+        if self._waiting:
+            self._waiting.pop(next(iter(self._waiting)))()
 
 
 class PollPace:

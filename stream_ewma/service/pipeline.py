@@ -295,6 +295,8 @@ class Pipeline:
         self._size.committed(cut.next_offset - self._committed_before, seconds)
         self._committed_before = cut.next_offset
         self._counters.commit_duration.observe(seconds)
+        if self._commits is not None:
+            self._commits.committed()
         self.note_committed(cut.next_offset)
         self._has_committed = True
         self._counters.commits += 1

@@ -10,7 +10,14 @@ import pytest
 from stream_ewma.engine.step import Cut
 from stream_ewma.service import commits as commits_module
 from stream_ewma.service.commits import Commits
-from stream_ewma.service.pace import COMMIT_COST_S, COMMIT_SHARE, ROW_COST_S, CommitPace
+from stream_ewma.service.pace import (
+    AT_ONCE,
+    COMMIT_COST_S,
+    COMMIT_SHARE,
+    ROW_COST_S,
+    STUCK_S,
+    CommitPace,
+)
 from stream_ewma.service.sizing import TransactionSize
 from stream_ewma.settings import load_settings
 
@@ -32,10 +39,12 @@ class Committer:
 
     def __init__(self) -> None:
         self.is_committing = False
+        self.is_slow = False
         self.positions: list[int] = []
 
     def commit(self, cut: Cut) -> None:
         self.positions.append(cut.next_offset)
+        self.is_committing = self.is_slow
 
 
 class Clock:
@@ -185,6 +194,53 @@ def test_the_pace_leaves_a_stated_share_of_a_core() -> None:
     cost_s = COMMIT_COST_S + ROW_COST_S * 2_000
     assert (moments[-1] - moments[0]) * COMMIT_SHARE == pytest.approx(999 * cost_s)
     assert pace.reserve(moments[-1] + 50, 0) == moments[-1] + 50
+
+
+async def test_brokers_that_cannot_keep_up_are_asked_for_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subject = Subject(monkeypatch)
+    for other in range(AT_ONCE):
+        assert subject.pace.begin(other, 1000.0, subject._wake)
+    assert await subject.at(0, 1) == []
+    assert [moment for moment, _ in subject.clock.alarms] == [pytest.approx(1000.0 + STUCK_S)]
+    subject.pace.end(0, 0.02)
+    assert subject.woken == 1
+    assert await subject.at(0.5, 1) == [1]
+
+
+async def test_commits_that_are_stuck_hold_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = Subject(monkeypatch)
+    for other in range(AT_ONCE):
+        subject.pace.begin(other, 1000.0, subject._wake)
+    assert await subject.at(STUCK_S - 0.1, 1) == []
+    assert await subject.at(STUCK_S + 0.1, 1) == [1]
+
+
+@pytest.mark.parametrize("ends", ["committed", "stopped", "nothing left"])
+async def test_a_commit_that_is_over_makes_room(monkeypatch: pytest.MonkeyPatch, ends: str) -> None:
+    subject = Subject(monkeypatch)
+    for other in range(AT_ONCE - 1):
+        subject.pace.begin(other, 1000.0, subject._wake)
+    subject.committer.is_slow = ends != "nothing left"
+    assert await subject.at(0, 1) == [1]
+    if ends != "nothing left":
+        assert not subject.pace.begin("next", 1000.0, subject._wake)
+        end = subject.commits.committed if ends == "committed" else subject.commits.stop
+        end()
+        assert subject.woken == 1
+    assert subject.pace.begin("next", 1000.0, subject._wake)
+
+
+def test_where_brokers_are_far_more_commits_are_under_way() -> None:
+    pace = CommitPace()
+    for who, seconds in enumerate((0.9, 0.5, 0.7)):
+        pace.begin(who, 0.0, lambda: None)
+        pace.end(who, seconds)
+    assert pace.most_at_once == round(2 * 0.5 / SPACING_S)
+    pace.begin("failed", 0.0, lambda: None)
+    pace.end("failed", None)
+    assert pace.most_at_once == round(2 * 0.5 / SPACING_S)
 
 
 async def test_who_would_move_the_position_is_told_of_a_cut_at_work(
