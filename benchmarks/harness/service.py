@@ -35,6 +35,8 @@ def service_command(
             may_exist=True,
             partitions=partitions,
             cleanup_policy="compact",
+            message_timestamp_type="LogAppendTime",
+            segment_bytes=str(100 << 20),
         )
     settings = {
         "application_id": job.group,
