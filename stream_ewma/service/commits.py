@@ -116,7 +116,7 @@ class Commits:
 
     def committed(self) -> None:
         """What was cut last is committed."""
-        self._pace.end(self, self._loop.time() - self._last_cut)
+        self._pace.end(self, self._loop.time())
 
     @property
     def spacing_s(self) -> float:

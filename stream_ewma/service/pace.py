@@ -76,18 +76,19 @@ class CommitPace:
         self._under_way[who] = now
         return True
 
-    def end(self, who: object, seconds: float | None) -> None:
-        """The commit that was begun is no longer under way.
+    def end(self, who: object, committed_at: float | None) -> None:
+        """The commit that was begun, if any, is no longer under way.
 
         Args:
             who: began it.
-            seconds: what it took; None: it has not succeeded.
+            committed_at: the loop's time; None: it is not committed.
         """
         self._waiting.pop(who, None)
-        if self._under_way.pop(who, None) is None:
+        began = self._under_way.pop(who, None)
+        if began is None:
             return
-        if seconds is not None:
-            self._least_s = min(self._least_s or seconds, seconds)
+        if committed_at is not None:
+            self._least_s = min(self._least_s or math.inf, committed_at - began)
         if self._waiting:
             self._waiting.pop(next(iter(self._waiting)))()
 

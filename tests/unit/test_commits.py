@@ -204,7 +204,7 @@ async def test_brokers_that_cannot_keep_up_are_asked_for_no_more(
         assert subject.pace.begin(other, 1000.0, subject._wake)
     assert await subject.at(0, 1) == []
     assert [moment for moment, _ in subject.clock.alarms] == [pytest.approx(1000.0 + STUCK_S)]
-    subject.pace.end(0, 0.02)
+    subject.pace.end(0, 1000.02)
     assert subject.woken == 1
     assert await subject.at(0.5, 1) == [1]
 
