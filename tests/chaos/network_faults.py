@@ -137,7 +137,7 @@ def late_outputs(scene: Scene) -> Outcome:
             )
             stack.callback(proxy.remove, rule)
         member = scene.launch(Failpoint(Site.K7, Action.KILL, 4))
-        # Transactions that hold too much to end in their time are given up, and made smaller, first.
+        # Transactions too large to end in their time are given up, and made smaller, first.
         hit = scene.wait_hit(member, timeout_s=150.0)
     scene.fill()
     scene.wait_outputs(scene.mark())
