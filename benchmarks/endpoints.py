@@ -3,15 +3,18 @@
     python benchmarks/endpoints.py
     python benchmarks/endpoints.py --rounds 5 --seconds 20
 
-A steady stream is smoothed while, in every second round, 8 clients ask for pages of keys one after
-another, 8 for the metrics, and 8 watch samples. How long transactions and records took is read from
-the member's own histograms, as differences over each round; a quantile is interpolated within its
-bucket.
+A steady stream is smoothed. In every third round nobody asks; in the next one 8 clients ask another
+member, which has nothing else to do, for pages of keys one after another, 8 for the metrics, and 8
+watch samples; in the one after it they ask the member at work. So what differs between the last two
+is what the asking does to the member, and not what clients take of a machine that all share. How
+long transactions and records took is read from the member's own histograms, as differences over
+each round; a quantile is interpolated within its bucket.
 """
 
 import argparse
 import asyncio
 import multiprocessing
+import os
 import socket
 import sys
 import tempfile
@@ -19,8 +22,8 @@ import threading
 import time
 import urllib.request
 from collections import Counter, defaultdict
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Final
@@ -51,7 +54,7 @@ def main() -> None:
     with broker(arguments.bootstrap) as bootstrap, tempfile.TemporaryDirectory() as folder:
         create_topic(bootstrap, DEAD_LETTER_TOPIC, may_exist=True, partitions=200)
         rows = measure(bootstrap, Path(folder), arguments.rounds, arguments.seconds)
-    head = ("round", "clients", "requests a second", "commits")
+    head = ("round", "who is asked", "requests a second", "commits")
     head += ("commit p50", "p99", "record to output p50", "p99", "event loop late p99")
     print_table(head, rows)
 
@@ -65,38 +68,48 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def measure(bootstrap: str, folder: Path, rounds: int, seconds: float) -> list[tuple[str, ...]]:
-    run = time.time_ns()
+    ended = threading.Event()
+    rows = []
+    with ExitStack() as stack:
+        job, service, port = stack.enter_context(member(bootstrap, folder, "work"))
+        _, other, idle_port = stack.enter_context(member(bootstrap, folder, "idle"))
+        writer = threading.Thread(target=write, args=(job, PARTITIONS, ended))
+        writer.start()
+        try:
+            time.sleep(SETTLING_S)
+            for number in range(1, rounds + 1):
+                for asked, at in (("nobody", None), ("another", idle_port), ("this one", port)):
+                    before = histograms(port)
+                    requests = quiet(seconds) if at is None else loaded(at, seconds)
+                    service.check()
+                    rows.append(row(number, asked, requests / seconds, before, histograms(port)))
+                    print(*rows[-1], sep=" | ", file=sys.stderr)
+        finally:
+            ended.set()
+            writer.join()
+        service.stop()
+        other.stop()
+    return rows
+
+
+@contextmanager
+def member(bootstrap: str, folder: Path, name: str) -> Iterator[tuple[Job, Contestant, int]]:
+    """Start a member of an application of its own; its port too."""
+    run = f"{name}-{time.time_ns()}"
     job = Job(bootstrap, f"input-{run}", f"output-{run}", f"endpoints-{run}")
     for topic in (job.input_topic, job.output_topic):
         create_topic(bootstrap, topic, partitions=PARTITIONS)
     port = free_port()
     command = [*service_command(job, folder, EXACTLY_ONCE), "--http.port", str(port)]
-    ended = threading.Event()
-    rows = []
     with Contestant(command, cwd=HERE) as service:
         service.wait_until_ready()
-        writer = threading.Thread(target=write, args=(job, PARTITIONS, ended))
-        writer.start()
-        try:
-            time.sleep(SETTLING_S)
-            for number in range(2 * rounds):
-                is_loaded = number % 2 == 1
-                before = histograms(port)
-                requests = loaded(port, seconds) if is_loaded else quiet(seconds)
-                service.check()
-                rows.append(row(number, requests, seconds, before, histograms(port)))
-                print(*rows[-1], sep=" | ", file=sys.stderr)
-        finally:
-            ended.set()
-            writer.join()
-        service.stop()
-    return rows
+        yield job, service, port
 
 
 def row(
     number: int,
-    requests: int,
-    seconds: float,
+    asked: str,
+    rate: float,
     before: Mapping[str, Buckets],
     after: Mapping[str, Buckets],
 ) -> tuple[str, ...]:
@@ -106,9 +119,9 @@ def row(
     }
     figures = [(COMMITS, 0.5), (COMMITS, 0.99), (RECORDS, 0.5), (RECORDS, 0.99), (LAG, 0.99)]
     return (
-        str(number // 2 + 1),
-        str(3 * CLIENTS) if number % 2 else "none",
-        f"{requests / seconds:,.0f}" if number % 2 else "",
+        str(number),
+        asked,
+        f"{rate:,.0f}" if rate else "",
         f"{spent[COMMITS][float('inf')]:,.0f}",
         *(f"{quantile(spent[name], share) * 1000:.1f} ms" for name, share in figures),
     )
@@ -130,6 +143,7 @@ def loaded(port: int, seconds: float) -> int:
 
 
 def ask(port: int, seconds: float, counted: Synchronized) -> None:
+    os.nice(19)  # as if on a machine of their own: they get what the others leave
     counted.value = sum(asyncio.run(ask_all(port, seconds)).values())
 
 
