@@ -190,11 +190,10 @@ def markers(job: Job, partitions: int, began: float, ended: float) -> int:
         for p in range(partitions)
     )
     deadline = time.monotonic() + 60
-    seen = 0
-    while time.monotonic() < deadline and seen < ends:
+    seen = silent = 0
+    while time.monotonic() < deadline and seen < ends and silent < 6:
         messages = consumer.consume(10_000, timeout=0.5)
-        if not messages:
-            break
+        silent = 0 if messages else silent + 1
         for message in messages:
             if message.error() is None:
                 seen += 1

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from stream_ewma.engine.outgoing import OutgoingBatch
 from stream_ewma.engine.step import Cut
@@ -148,10 +148,12 @@ class Committer:
                     await self._end(item)
                 else:
                     await self._send(item, item.encoded, self._topics[item.destination])
-        except TimeoutError as error:
+        except (TimeoutError, KafkaTimeoutError) as error:
             refusal = self._producer.refusal
             if refusal is not None:  # the time went by with asking again: less work is no help
                 raise refusal from error
+            if isinstance(error, KafkaTimeoutError):
+                raise
             raise TransactionExpiredError(
                 f"no end of a transaction within {self._most_s:.0f} s"
             ) from error

@@ -182,10 +182,21 @@ class GroupConsumer:
         What a transaction that is still open holds back is there, too: whoever waits for its end
         is to see that records wait.
         """
+        return self._told(partition, self._consumer.highwater)
+
+    def fetchable_end(self, partition: Partition) -> int | None:
+        """The same, of what can be fetched now."""
+        is_committed_only = self._settings.input.isolation_level == "read_committed"
+        client = self._consumer
+        return self._told(
+            partition, client.last_stable_offset if is_committed_only else client.highwater
+        )
+
+    def _told(self, partition: Partition, by: Callable[[TopicPartition], int | None]) -> int | None:
         tp = _tp(partition)
         if tp not in self._consumer.assignment():
             return None
-        end = self._consumer.highwater(tp)
+        end = by(tp)
         return None if end is None or end < 0 else int(end)
 
     async def position(self, partition: Partition) -> int | None:

@@ -113,9 +113,9 @@ class RawSender(Sender):  # type: ignore[misc]  # aiokafka has no types
 
         That an acknowledgement took too long is not counted: there, less in a batch may help.
         """
-        for answer in self.answers.values():
+        for (topic, partition), answer in self.answers.items():
             if answer.retriable and not issubclass(answer, RequestTimedOutError):
-                return answer()
+                return answer(f"{topic}-{partition}")
         return None
 
     def _maybe_do_transactional_request(self) -> "asyncio.Task[Any] | None":

@@ -10,7 +10,13 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 from aiokafka import TopicPartition
-from aiokafka.errors import InvalidProducerEpoch, KafkaError, KafkaTimeoutError, ProducerFenced
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    KafkaError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    ProducerFenced,
+)
 
 from stream_ewma.kafka.connect import client_options
 from stream_ewma.kafka.errors import FencedError, OutcomeUnknownError, TransactionExpiredError
@@ -240,6 +246,9 @@ class TransactionalProducer:
             error = error.__cause__  # the sender's word for whatever ended it
         if isinstance(error, KafkaError):
             return error
+        if isinstance(error, AssertionError) and "bootstrap" in str(error):
+            # A broker that has just started knows of none, not even itself.
+            return NodeNotReadyError(f"{self._id}: the brokers are starting")
         return KafkaError(f"{self._id}: {type(error).__name__}: {error}")
 
 

@@ -87,12 +87,10 @@ class Commits:
         if self._moment > now:
             self._wake_at(self._moment)
             return
-        if not self._pace.begin(self, now, self._wake):
+        if not self._pace.has_room(self, now, self._wake):
             self._wake_at(now + STUCK_S)
             return
         await self.cut()
-        if not self._committer.is_committing:  # there was nothing left to commit
-            self._pace.end(self, None)
 
     async def cut(self) -> None:
         """Hand over what has changed since the last cut, if anything has."""
@@ -112,6 +110,7 @@ class Commits:
             self._last_cut = self._loop.time()
             self._records = 0
             self._moment = None
+            self._pace.begin(self, self._last_cut)
             self._committer.commit(cut)
 
     def committed(self) -> None:

@@ -159,7 +159,7 @@ class _Metrics(Collector):
         yield _plain("records_lost", "Records that retention removed unread.", counters.lost)
         interval = self._overview.partitions.commit_interval_s
         yield _gauge(
-            "commit_interval_seconds", "Time between two commits of a partition.", interval
+            "commit_interval_seconds", "Least time between two commits of a partition.", interval
         )
 
     # -- partitions ---------------------------------------------------------------------------

@@ -60,21 +60,24 @@ class CommitPace:
         """Commits that may be under way together."""
         return max(math.ceil(2 * self._least_s / self.spacing_s(0)), AT_ONCE)
 
-    def begin(self, who: object, now: float, wake: Callable[[], None]) -> bool:
-        """Whether a commit begins now.
+    def has_room(self, who: object, now: float, wake: Callable[[], None]) -> bool:
+        """Whether one more commit may be under way.
 
         Args:
-            who: begins it.
+            who: would begin it.
             now: the loop's time.
             wake: called when it may have become possible, if it is not.
         """
-        moving = sum(now - began < STUCK_S for began in self._under_way.values())
-        if moving >= self.most_at_once:
-            self._waiting[who] = wake
-            return False
         self._waiting.pop(who, None)
-        self._under_way[who] = now
-        return True
+        moving = sum(now - began < STUCK_S for began in self._under_way.values())
+        if moving < self.most_at_once:
+            return True
+        self._waiting[who] = wake
+        return False
+
+    def begin(self, who: object, now: float) -> None:
+        """A commit is under way from now on; one that goes before it counts for both."""
+        self._under_way.setdefault(who, now)
 
     def end(self, who: object, committed_at: float | None) -> None:
         """The commit that was begun, if any, is no longer under way.

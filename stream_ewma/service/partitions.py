@@ -122,7 +122,7 @@ class Partitions:
 
     @property
     def commit_interval_s(self) -> float:
-        """Time between two commits of a busy partition, as things are."""
+        """Time between two commits of a busy partition, as things are, at least."""
         spacings = sum(pipeline.commit_spacing_s for pipeline in self.pipelines.values())
         return max(self._settings.commit_interval_ms / 1000, spacings)
 

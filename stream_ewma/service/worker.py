@@ -186,7 +186,7 @@ class Worker:
     def _is_behind(self, fed: Mapping[Partition, tuple[int, int]]) -> bool:
         """Whether more is there than came: a broker may answer with little of it at a time."""
         return any(
-            (self._consumer.end(partition) or 0) - next_offset > records
+            (self._consumer.fetchable_end(partition) or 0) - next_offset > records
             for partition, (records, next_offset) in fed.items()
         )
 

@@ -210,7 +210,7 @@ def test_brokers_that_refuse_what_is_written(make_job, own_broker, watch):
         assert told["recoveries"] > 3
         assert (told["consumed"], told["per_second"]["emitted"]) == (100, 0)
         assert {each["committed"] for each in told["partitions"]} <= {50, None}
-        assert "not committed ([Error 19] NotEnoughReplicasError): going back" in service.log
+        assert "not committed ([Error 19] NotEnoughReplicasError: " in service.log
 
         proxy.remove(rule)
 

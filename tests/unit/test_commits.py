@@ -39,12 +39,10 @@ class Committer:
 
     def __init__(self) -> None:
         self.is_committing = False
-        self.is_slow = False
         self.positions: list[int] = []
 
     def commit(self, cut: Cut) -> None:
         self.positions.append(cut.next_offset)
-        self.is_committing = self.is_slow
 
 
 class Clock:
@@ -201,7 +199,8 @@ async def test_brokers_that_cannot_keep_up_are_asked_for_no_more(
 ) -> None:
     subject = Subject(monkeypatch)
     for other in range(AT_ONCE):
-        assert subject.pace.begin(other, 1000.0, subject._wake)
+        assert subject.pace.has_room(other, 1000.0, subject._wake)
+        subject.pace.begin(other, 1000.0)
     assert await subject.at(0, 1) == []
     assert [moment for moment, _ in subject.clock.alarms] == [pytest.approx(1000.0 + STUCK_S)]
     subject.pace.end(0, 1000.02)
@@ -212,34 +211,40 @@ async def test_brokers_that_cannot_keep_up_are_asked_for_no_more(
 async def test_commits_that_are_stuck_hold_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     subject = Subject(monkeypatch)
     for other in range(AT_ONCE):
-        subject.pace.begin(other, 1000.0, subject._wake)
+        subject.pace.begin(other, 1000.0)
     assert await subject.at(STUCK_S - 0.1, 1) == []
     assert await subject.at(STUCK_S + 0.1, 1) == [1]
 
 
-@pytest.mark.parametrize("ends", ["committed", "stopped", "nothing left"])
+@pytest.mark.parametrize("ends", ["committed", "stopped"])
 async def test_a_commit_that_is_over_makes_room(monkeypatch: pytest.MonkeyPatch, ends: str) -> None:
     subject = Subject(monkeypatch)
     for other in range(AT_ONCE - 1):
-        subject.pace.begin(other, 1000.0, subject._wake)
-    subject.committer.is_slow = ends != "nothing left"
+        subject.pace.begin(other, 1000.0)
     assert await subject.at(0, 1) == [1]
-    if ends != "nothing left":
-        assert not subject.pace.begin("next", 1000.0, subject._wake)
-        end = subject.commits.committed if ends == "committed" else subject.commits.stop
-        end()
-        assert subject.woken == 1
-    assert subject.pace.begin("next", 1000.0, subject._wake)
+    assert not subject.pace.has_room("next", 1000.0, subject._wake)
+    end = subject.commits.committed if ends == "committed" else subject.commits.stop
+    end()
+    assert subject.woken == 1
+    assert subject.pace.has_room("next", 1000.0, subject._wake)
 
 
 def test_where_brokers_are_far_more_commits_are_under_way() -> None:
     pace = CommitPace()
     for who, seconds in enumerate((0.9, 0.5, 0.7)):
-        pace.begin(who, 0.0, lambda: None)
+        pace.begin(who, 0.0)
         pace.end(who, seconds)
     assert pace.most_at_once == round(2 * 0.5 / SPACING_S)
-    pace.begin("failed", 0.0, lambda: None)
+    pace.begin("failed", 0.0)
     pace.end("failed", None)
+    assert pace.most_at_once == round(2 * 0.5 / SPACING_S)
+
+
+def test_a_cut_behind_another_makes_neither_look_short() -> None:
+    pace = CommitPace()
+    pace.begin("who", 0.0)
+    pace.begin("who", 0.49)
+    pace.end("who", 0.5)
     assert pace.most_at_once == round(2 * 0.5 / SPACING_S)
 
 
