@@ -244,8 +244,9 @@ class TransactionalProducer:
             return KafkaTimeoutError(f"{self._id}: given up without an answer")
         while type(error) is KafkaError and isinstance(error.__cause__, KafkaError):
             error = error.__cause__  # the sender's word for whatever ended it
-        if isinstance(error, KafkaError):
-            return error
+        return error if isinstance(error, KafkaError) else self._no_error_of_kafkas(error)
+
+    def _no_error_of_kafkas(self, error: BaseException) -> KafkaError:
         if isinstance(error, AssertionError) and "bootstrap" in str(error):
             # A broker that has just started knows of none, not even itself.
             return NodeNotReadyError(f"{self._id}: the brokers are starting")
