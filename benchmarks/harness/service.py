@@ -9,6 +9,8 @@ from typing import Final
 from harness import job as limits
 from harness.job import PARTITIONS, Job
 from harness.load import create_topic
+from stream_ewma.kafka.topics import Role, topic_configs
+from stream_ewma.settings import load_settings
 
 DEAD_LETTER_TOPIC = "dead-letters"
 
@@ -28,16 +30,6 @@ def service_command(
 ) -> list[str]:
     """Write the settings of `job` into `folder` and return the command; commits as by default."""
     durable = keeping != IN_MEMORY
-    if durable:
-        create_topic(
-            job.bootstrap,
-            f"{job.group}-{job.input_topic}-changelog",
-            may_exist=True,
-            partitions=partitions,
-            cleanup_policy="compact",
-            message_timestamp_type="LogAppendTime",
-            segment_bytes=str(100 << 20),
-        )
     settings = {
         "application_id": job.group,
         "kafka": {
@@ -56,5 +48,14 @@ def service_command(
     }
     file = folder / f"{job.group}.yaml"
     file.write_text(json.dumps(settings))  # JSON is YAML
+    if durable:
+        loaded = load_settings(file, env={})
+        create_topic(
+            job.bootstrap,
+            loaded.changelog_topic(job.input_topic),
+            may_exist=True,
+            partitions=partitions,
+            **topic_configs(loaded, Role.CHANGELOG),
+        )
     program = Path(sys.executable).with_name("stream-ewma")
     return [str(program), "run", "--config", str(file)]

@@ -114,7 +114,7 @@ class Commits:
             self._committer.commit(cut)
 
     def committed(self) -> None:
-        """What was cut last is committed."""
+        """A cut is committed."""
         self._pace.end(self, self._loop.time())
 
     @property
