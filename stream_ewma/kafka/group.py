@@ -212,14 +212,6 @@ class Group:
                 return None
         return None
 
-    async def set_committed(self, offsets: Mapping[Partition, int]) -> None:
-        """Commit, for each partition, the offset of the next record to read.
-
-        Raises:
-            ServiceRunningError: the group has members.
-        """
-        await self.note({partition: Noted(offset) for partition, offset in offsets.items()})
-
     async def note(self, offsets: Mapping[Partition, Noted], *, keep_ms: int = _UNSET) -> None:
         """Commit offsets with a note beside each.
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-LEAST_RECORDS: Final = 1_000
+LEAST_RECORDS: Final = 100
 _SLOW: Final = 1 / 2
 _QUICK: Final = 1 / 8
 

@@ -132,7 +132,7 @@ GUARDS: Mapping[str, Guard] = {
     "end once": Guard(
         "the end of a transaction is asked for once",
         _ending_twice,
-        ("hold request EndTxn", "repeat request EndTxn"),
+        ("hold request EndTxn",),
     ),
     "acknowledged": Guard(
         "every batch is acknowledged before the commit",

@@ -77,10 +77,15 @@ MATRIX: Mapping[int, Row] = {
     16: Row(
         "requests repeated, late, or lost",
         (
-            *(f"repeat request {name}" for name in ("Produce", "TxnOffsetCommit", "EndTxn")),
+            *(f"repeat request {name}" for name in ("Produce", "TxnOffsetCommit")),
             *(f"hold request {name}" for name in ("Produce", "TxnOffsetCommit")),
             *(f"lose request {name}" for name in ("Produce", "TxnOffsetCommit", "EndTxn")),
             *(f"lose answer {name}" for name in ("Produce", "TxnOffsetCommit")),
+        ),
+        excluded=(
+            "EndTxn that comes twice in one epoch: TCP delivers once and the service asks once; a "
+            "broker takes the second for the end of the next transaction, unless the client has "
+            "EndTxn v5 (KIP-890), which aiokafka has not"
         ),
     ),
     17: Row(

@@ -1,22 +1,20 @@
 """A TCP proxy in front of one broker: the network between it and the processes under test."""
 
 import asyncio
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
-from tests.support.proxy import split
+from tests.support.proxy import READ_BUFFER, ThreadedServer, split
 
 from .links import Deed, Link, Rule, Weather, reset
 
 T = TypeVar("T")
 
 
-class Proxy:
-    """Carries connections in a thread of its own, from entering the context to leaving it.
+class Proxy(ThreadedServer):
+    """Carries connections, and breaks or slows them as it is told from other threads.
 
     Args:
         listen: `host:port` that the broker tells its clients.
@@ -24,31 +22,12 @@ class Proxy:
     """
 
     def __init__(self, listen: str, target: str) -> None:
-        self._listen = split(listen)
+        super().__init__(listen)
         self._target = target
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"proxy {listen}")
-        self._stop: asyncio.Event | None = None
         self._weather: Weather | None = None
         self._refuses = False
         self._rules: list[Rule] = []
         self._links: set[Link] = set()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._ready.wait()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._stop is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
 
     @property
     def link_count(self) -> int:
@@ -142,26 +121,20 @@ class Proxy:
         self._loop.call_soon_threadsafe(run)
         return done.result(30)
 
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
-
-    async def _serve(self) -> None:
-        self._stop = asyncio.Event()
+    async def serve(self) -> None:
+        """Listen until the context is left; then break what is open."""
         self._weather = Weather()
-        server = await asyncio.start_server(self._accept, *self._listen, limit=1 << 22)
-        self._ready.set()
-        await self._stop.wait()
-        server.close()
+        await super().serve()
         for link in list(self._links):
             link.cut()
 
-    async def _accept(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+    async def accept(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        """Carry a connection until it ends or is cut."""
         if self._refuses:
             reset(back)
             return
         try:
-            broker = await asyncio.open_connection(*split(self._target), limit=1 << 22)
+            broker = await asyncio.open_connection(*split(self._target), limit=READ_BUFFER)
         except OSError:
             reset(back)
             return

@@ -4,7 +4,7 @@ import pytest
 
 from stream_ewma.errors import BrokerUnavailableError, ServiceRunningError
 from stream_ewma.kafka.consumer import GroupConsumer
-from stream_ewma.kafka.group import group_of
+from stream_ewma.kafka.group import Noted, group_of
 from stream_ewma.kafka.partition import Partition
 from tests.support.cluster import Cluster, Message
 from tests.support.waiting import until
@@ -21,13 +21,13 @@ async def test_offsets_are_read_set_and_forgotten(cluster: Cluster):
         assert await group.members() == 0
         assert await group.committed([first, second]) == {first: None, second: None}
         await group.delete_committed([first])
-        await group.set_committed({first: 7, third: 9})
+        await group.note({first: Noted(7), third: Noted(9)})
         assert await group.committed([first, second, third]) == {first: 7, second: None, third: 9}
         assert cluster.committed(settings.application_id, source) == {0: 7}
         await group.delete_committed([first])
         assert await group.committed([first, third]) == {first: None, third: 9}
         assert await group.committed([]) == await group.bounds([]) == {}
-        await group.set_committed({})
+        await group.note({})
         await group.delete_committed([])
 
 
@@ -52,18 +52,18 @@ async def test_offsets_of_a_group_with_members_stay_as_they_are(cluster: Cluster
         pass
 
     async with group_of(settings) as group:
-        await group.set_committed({partition: 3})
+        await group.note({partition: Noted(3)})
         member = GroupConsumer(settings, on_revoked, assigned.append)
         await member.start()
         await until(lambda: assigned)
         assert await group.members() == 1
         with pytest.raises(ServiceRunningError, match=r"in the group .*: stop the service first"):
-            await group.set_committed({partition: 4})
+            await group.note({partition: Noted(4)})
         with pytest.raises(ServiceRunningError, match=r"in the group .*: stop the service first"):
             await group.delete_committed([partition])
         await member.stop()
         assert await group.committed([partition]) == {partition: 3}
-        await group.set_committed({partition: 4})
+        await group.note({partition: Noted(4)})
 
 
 async def test_a_broker_that_does_not_answer_is_named(cluster: Cluster):

@@ -9,28 +9,23 @@ from typing import Self
 
 OFFSET_FETCH = 9
 OFFSET_FETCH_LAST_PLAIN_VERSION = 5
+READ_BUFFER = 1 << 22
 
 Change = Callable[[int, bytes], bytes]
 
 
-class Proxy:
-    """Carries bytes between clients and a broker, in a thread and loop of its own.
+class ThreadedServer:
+    """Listens in a thread and loop of its own, from entering the context to leaving it.
 
     Args:
         listen: `host:port` for the clients.
-        target: `host:port` of the broker.
-        api_key: whose answers to change.
-        change: given a request's version and the answer's body, returns the body to deliver.
     """
 
-    def __init__(self, listen: str, target: str, api_key: int, change: Change) -> None:
+    def __init__(self, listen: str) -> None:
         self._listen = split(listen)
-        self._target = split(target)
-        self._api_key = api_key
-        self._change = change
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, name=f"server at {listen}")
         self._stop: asyncio.Event | None = None
 
     def __enter__(self) -> Self:
@@ -48,18 +43,40 @@ class Proxy:
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
+        raise NotImplementedError
+
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
+            runner.run(self.serve())
 
-    async def _serve(self) -> None:
+    async def serve(self) -> None:
+        """Listen until the context is left."""
         self._stop = asyncio.Event()
-        server = await asyncio.start_server(self._carry, *self._listen)
+        server = await asyncio.start_server(self.accept, *self._listen, limit=READ_BUFFER)
         self._ready.set()
         await self._stop.wait()
         server.close()
 
-    async def _carry(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+
+class Proxy(ThreadedServer):
+    """Carries bytes between clients and a broker.
+
+    Args:
+        listen: `host:port` for the clients.
+        target: `host:port` of the broker.
+        api_key: whose answers to change.
+        change: given a request's version and the answer's body, returns the body to deliver.
+    """
+
+    def __init__(self, listen: str, target: str, api_key: int, change: Change) -> None:
+        super().__init__(listen)
+        self._target = split(target)
+        self._api_key = api_key
+        self._change = change
+
+    async def accept(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         try:
             broker, forth = await asyncio.open_connection(*self._target)
         except OSError:

@@ -23,13 +23,13 @@ def test_one_that_did_not_end_quarters_it_down_to_the_least() -> None:
     while not size.is_least:
         size.expired(100_000)
         limits.append(size.limit)
-    assert limits == [25_000, 6_250, 1_562, LEAST_RECORDS]
+    assert limits == [25_000, 6_250, 1_562, 390, LEAST_RECORDS]
 
 
 def test_a_small_transaction_that_expires_does_not_make_the_limit_greater() -> None:
-    size = TransactionSize(500, 60)
+    size = TransactionSize(50, 60)
     size.expired(100_000)
-    assert size.limit == 500
+    assert size.limit == 50
     assert size.is_least
 
 
@@ -45,6 +45,6 @@ def test_quick_ones_take_in_more_again() -> None:
 
 def test_it_becomes_less_each_time_however_many_offsets_have_no_record() -> None:
     size = TransactionSize(1_000_000, 60)
-    for _ in range(6):
+    for _ in range(8):
         size.expired(8_000_000)
     assert size.is_least
