@@ -229,9 +229,28 @@ _make_raw_connection = with_replaced(conn_module.create_conn, AIOKafkaConnection
 
 
 class RawClient(client_module.AIOKafkaClient):  # type: ignore[misc]  # aiokafka has no types
-    """aiokafka's client with such connections to the brokers."""
+    """aiokafka's client with such connections, and with patience for brokers that start."""
 
     _get_conn = with_replaced(
         client_module.AIOKafkaClient._get_conn,  # noqa: SLF001  the seam
         create_conn=_make_raw_connection,
     )
+
+    async def bootstrap(self) -> None:
+        """Find the brokers.
+
+        One that has just started knows of none, not even of itself. aiokafka goes on with that, and
+        fails an assertion when it looks for a coordinator; here it is asked again.
+
+        Raises:
+            KafkaConnectionError: none is known within the time for a request.
+        """
+        await super().bootstrap()
+        try:
+            async with asyncio.timeout(self._request_timeout_ms / 1000):
+                while not self.cluster.brokers():
+                    await asyncio.sleep(self._retry_backoff)
+                    await self.force_metadata_update()
+        except TimeoutError:
+            await self.close()
+            raise errors.KafkaConnectionError("the brokers know of none among them yet") from None

@@ -10,13 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 from aiokafka import TopicPartition
-from aiokafka.errors import (
-    InvalidProducerEpoch,
-    KafkaError,
-    KafkaTimeoutError,
-    NodeNotReadyError,
-    ProducerFenced,
-)
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, KafkaTimeoutError, ProducerFenced
 
 from stream_ewma.kafka.connect import client_options
 from stream_ewma.kafka.errors import FencedError, OutcomeUnknownError, TransactionExpiredError
@@ -244,12 +238,8 @@ class TransactionalProducer:
             return KafkaTimeoutError(f"{self._id}: given up without an answer")
         while type(error) is KafkaError and isinstance(error.__cause__, KafkaError):
             error = error.__cause__  # the sender's word for whatever ended it
-        return error if isinstance(error, KafkaError) else self._no_error_of_kafkas(error)
-
-    def _no_error_of_kafkas(self, error: BaseException) -> KafkaError:
-        if isinstance(error, AssertionError) and "bootstrap" in str(error):
-            # A broker that has just started knows of none, not even itself.
-            return NodeNotReadyError(f"{self._id}: the brokers are starting")
+        if isinstance(error, KafkaError):
+            return error
         return KafkaError(f"{self._id}: {type(error).__name__}: {error}")
 
 

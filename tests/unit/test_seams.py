@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import crc32c
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.errors import (
     KafkaError,
     ProducerFenced,
@@ -17,7 +16,7 @@ from aiokafka.errors import (
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from stream_ewma.errors import BrokerUnavailableError
-from stream_ewma.kafka.errors import FencedError, explain, is_passing
+from stream_ewma.kafka.errors import FencedError, explain
 from stream_ewma.kafka.producer import PartitionProducer
 from stream_ewma.kafka.seams import RawBatch, RawRecords
 from stream_ewma.kafka.sending import ProduceTold, RawAccumulator, RawSender, RawTransactionManager
@@ -155,17 +154,6 @@ async def test_what_the_producer_died_of_is_told_however_aiokafka_puts_it() -> N
 
     with pytest.raises(FencedError, match="app-readings-0: a newer producer"):
         await producer.begin()
-
-
-async def test_brokers_that_know_of_none_yet_are_asked_again() -> None:
-    client = AIOKafkaClient(bootstrap_servers="127.0.0.1:1")
-    with pytest.raises(AssertionError) as caught:  # what aiokafka does where none is known
-        await client.coordinator_lookup(CoordinationType.TRANSACTION, "app-readings-0")
-
-    meaning = TransactionalProducer(SETTINGS, "app-readings-0")._meaning(caught.value)
-
-    assert is_passing(meaning)
-    assert str(meaning).endswith("app-readings-0: the brokers are starting")
 
 
 class Batch(SimpleNamespace):
