@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from typing import Final
@@ -60,7 +61,13 @@ def run(settings: Settings, *, once: bool = False) -> int:
         StreamEwmaError: the service cannot start or go on.
     """
     keep_freed_memory()
-    logs.set_up(settings.log.level, settings.log.format, service=settings.application_id)
+    logs.set_up(
+        settings.log.level,
+        settings.log.format,
+        service=settings.application_id,
+        instance=socket.gethostname(),
+        version=__version__,
+    )
     _log.info(
         "stream-ewma %s: %s -> %s, group %s, brokers %s",
         __version__,
@@ -70,7 +77,6 @@ def run(settings: Settings, *, once: bool = False) -> int:
         settings.kafka.bootstrap_servers,
         extra=fields(
             "service_started",
-            version=__version__,
             topics=list(settings.input.topics),
             group=settings.application_id,
             config_hash=config_hash(settings),

@@ -20,12 +20,13 @@ from stream_ewma.service.counters import Counters
 from stream_ewma.service.opening import Opening, RestoreProgress
 from stream_ewma.service.partitions import Partitions
 from stream_ewma.service.pipeline import NotThereError, Pipeline
+from stream_ewma.service.watchdog import Watchdog
 from stream_ewma.service.watching import Watchers
 from stream_ewma.settings import Settings
 
 T = TypeVar("T")
 
-_SCAN_EFFORT: Final = 1 << 16
+SCAN_EFFORT: Final = 1 << 16
 """Keys looked at for one page: about a millisecond."""
 _MOST_LOOKING: Final = 4
 
@@ -115,10 +116,12 @@ class FoundPage:
     Attributes:
         keys: as they are.
         cursor: where to go on in the partition; None: at the next one.
+        looked_at: keys of any name that it took.
     """
 
     keys: list[FoundKey]
     cursor: int | None
+    looked_at: int
 
 
 @dataclass(slots=True)
@@ -132,6 +135,7 @@ class Overview:
         consumer: the group's member.
         partitions: what it works on.
         opening: what it takes over.
+        watchdog: knows whether the brokers answer.
         started_at: in seconds since the epoch.
         is_stopping: whether it is about to leave.
         has_joined: whether the group has given it partitions, if only none.
@@ -143,6 +147,7 @@ class Overview:
     consumer: GroupConsumer
     partitions: Partitions
     opening: Opening
+    watchdog: Watchdog
     started_at: float = field(default_factory=time.time)
     is_stopping: bool = False
     has_joined: bool = False
@@ -186,6 +191,8 @@ class Overview:
         if not self.has_joined:
             return {"group": "not joined yet"}
         found: dict[str, str] = {}
+        if self.watchdog.are_brokers_silent:
+            found["brokers"] = "no answer"
         for status in self.status():
             if status.phase in (Phase.OPENING, Phase.PARKED):
                 found[str(status.partition)] = _words(status)
@@ -232,10 +239,11 @@ class Overview:
         if pipeline is None:
             raise NotThereError
         page, end, committed = await self._look(
-            pipeline, lambda task: task.page(prefix, cursor, limit, _SCAN_EFFORT)
+            pipeline, lambda task: task.page(prefix, cursor, limit, SCAN_EFFORT)
         )
         keys = [FoundKey(partition, state, end, committed) for state in page.keys]
-        return FoundPage(keys, page.cursor)
+        following = pipeline.keys_count if page.cursor is None else page.cursor
+        return FoundPage(keys, page.cursor, max(following - cursor, 0))
 
     def running_partitions(self) -> list[Partition]:
         """The partitions whose keys can be asked for, in order."""

@@ -29,6 +29,8 @@ ROUND_S: Final = 1.0
 MOST_IDLE_ROUNDS: Final = 60
 """Rounds without a commit, with work to do, after which a partition counts as hung."""
 _ROUNDS_BETWEEN_QUESTIONS: Final = 15
+_MOST_UNANSWERED: Final = 2
+"""Questions without an answer, in a row, after which the brokers count as gone."""
 _ROUNDS_BETWEEN_TOPICS: Final = 30
 BLOCKED_S: Final = 60
 """Seconds without a turn of the event loop after which the process ends."""
@@ -63,6 +65,12 @@ class Watchdog:
     _watched: dict[Partition, _Watched] = field(default_factory=dict)
     _hung_before: set[Partition] = field(default_factory=set)
     _forgotten_rounds: int = 0
+    _unanswered: int = 0
+
+    @property
+    def are_brokers_silent(self) -> bool:
+        """Whether no broker has answered for some time: who has nothing to do sees it by this."""
+        return self._unanswered >= _MOST_UNANSWERED
 
     async def run(self) -> None:
         """Look every second, for ever; cancel it to end.
@@ -132,11 +140,14 @@ class Watchdog:
 
     async def _ask_ends(self) -> None:
         """Where the topics end: a client that fetches nothing knows of no lag either."""
+        some = self._watched or (Partition(self.settings.input.topics[0], 0),)
         try:
             async with asyncio.timeout(self.settings.kafka.request_timeout_ms / 1000):
-                bounds = await self.consumer.bounds(self._watched)
+                bounds = await self.consumer.bounds(some)
         except (TimeoutError, BrokerUnavailableError, KafkaError):
-            return  # no answer: whoever has something to commit meets that, too
+            self._unanswered += 1  # whoever has something to commit meets that, too
+            return
+        self._unanswered = 0
         for partition, (_, end) in bounds.items():
             if partition in self._watched:
                 self._watched[partition].end = end

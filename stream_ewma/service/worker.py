@@ -99,6 +99,7 @@ class Worker:
             settings, self._consumer, opening, self._threads, self.counters, hooks
         )
         self._watchers = Watchers(self._partitions.watch)
+        self._watchdog = Watchdog(settings, self._consumer, self._partitions, identities)
         self.overview = Overview(
             settings,
             self.counters,
@@ -106,8 +107,8 @@ class Worker:
             self._consumer,
             self._partitions,
             opening,
+            self._watchdog,
         )
-        self._watchdog = Watchdog(settings, self._consumer, self._partitions, identities)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish, deliver, commit and leave.

@@ -9,10 +9,10 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from stream_ewma.web.access import OPEN, Access
+from stream_ewma.web.access import Access
 from stream_ewma.web.answers import SAFE_HEADERS, error_of, error_response
 from stream_ewma.web.connections import Connection
-from stream_ewma.web.pace import Rate
+from stream_ewma.web.pace import BusyError, Rate
 from stream_ewma.web.queries import KEYS_PATH
 
 _log = logging.getLogger(__name__)
@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 _METHODS: Final = ("GET", "HEAD")
 _A_SECOND: Final = 100
 _AT_ONCE: Final = 100
+_FREE: Final = frozenset({"/livez", "/healthz", "/readyz", "/version"})
+"""They cost nothing, and who probes must not wait for others who do."""
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -41,8 +43,8 @@ class Guard:
         self._access = access
         self._paths = frozenset(paths)
         self._has_keys = has_keys
-        # Who asks for keys without end keeps no probe waiting, and the other way round.
-        self._probes, self._others = (Rate(_A_SECOND, _AT_ONCE) for _ in range(2))
+        # Who asks for keys without end keeps no metrics waiting, and the other way round.
+        self._metrics, self._others = (Rate(_A_SECOND, _AT_ONCE) for _ in range(2))
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer."""
@@ -57,9 +59,12 @@ class Guard:
 
     async def _safely(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.raw_path.partition("?")[0]
-        await (self._probes if path in OPEN else self._others).wait()
         try:
+            if path not in _FREE:
+                await (self._metrics if path == "/metrics" else self._others).wait()
             return self._refusal(request, path) or await self._answer(request)
+        except BusyError:
+            return error_response(429, "too many requests", **{"Retry-After": "1"})
         except web.HTTPException as error:
             return error_of(error)
         except (ConnectionError, asyncio.CancelledError):
@@ -68,7 +73,7 @@ class Guard:
             place = traceback.extract_tb(error.__traceback__)[-1]
             _log.error(
                 "HTTP: %s failed: %r in %s, line %d",
-                request.path[:200],
+                f"{KEYS_PATH}{{key}}" if path.startswith(KEYS_PATH) else path,
                 error,
                 place.name,
                 place.lineno or 0,

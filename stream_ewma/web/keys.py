@@ -1,8 +1,11 @@
 """Partitions and keys, as they are this moment."""
 
+from typing import Any
+
 from aiohttp import web
 
 from stream_ewma.kafka.partition import Partition
+from stream_ewma.service.overview import SCAN_EFFORT
 from stream_ewma.service.pipeline import NotThereError
 from stream_ewma.web.answers import error_response, json_response, key_json, partition_json
 from stream_ewma.web.forwarding import ask_owner, misdirected
@@ -11,6 +14,7 @@ from stream_ewma.web.window import window_of
 
 _MOST_KEYS = 1_000
 _DEFAULT_KEYS = 100
+_MOST_PARTITIONS = 32
 
 
 async def partitions(request: web.Request) -> web.Response:
@@ -53,18 +57,32 @@ async def keys(request: web.Request) -> web.Response:
     at, place = _cursor(request.query.get("cursor", ""), owned)
     if at is None:
         return json_response({"keys": [], "cursor": None})
-    try:
-        async with window.turns.turn():
-            page = await overview.page(at, prefix, place, limit)
-            found = [key_json(each, is_base64=encoded) for each in page.keys]
-    except NotThereError:
-        return error_response(503, "the partition is moving", **{"Retry-After": "1"})
-    following = [partition for partition in owned if partition > at]
-    if page.cursor is not None:
-        cursor: str | None = f"{at.topic}:{at.number}:{page.cursor}"
-    else:
-        cursor = f"{following[0].topic}:{following[0].number}:0" if following else None
+    found: list[dict[str, Any]] = []
+    looked_at = 0
+    async with window.turns.turn():
+        for partition in owned[owned.index(at) :][:_MOST_PARTITIONS]:
+            try:
+                page = await overview.page(partition, prefix, place, limit - len(found))
+            except NotThereError:
+                if found:
+                    break  # it is the next request's
+                return error_response(503, "the partition is moving", **{"Retry-After": "1"})
+            found += [key_json(each, is_base64=encoded) for each in page.keys]
+            looked_at += page.looked_at
+            at, place = _following(partition, page.cursor, owned)
+            if page.cursor is not None or len(found) == limit or looked_at >= SCAN_EFFORT:
+                break
+    cursor = None if at is None else f"{at.topic}:{at.number}:{place}"
     return json_response({"keys": found, "cursor": cursor})
+
+
+def _following(
+    at: Partition, place: int | None, owned: list[Partition]
+) -> tuple[Partition | None, int]:
+    """Where to go on: in the partition, or at the beginning of the one behind it."""
+    if place is not None:
+        return at, place
+    return next((partition for partition in owned if partition > at), None), 0
 
 
 def _cursor(text: str, owned: list[Partition]) -> tuple[Partition | None, int]:
@@ -75,7 +93,4 @@ def _cursor(text: str, owned: list[Partition]) -> tuple[Partition | None, int]:
     if not topic or partition is None or slot is None:
         raise web.HTTPBadRequest(text="no cursor of this API")
     at = Partition(topic, partition)
-    if at not in owned:
-        later = [partition for partition in owned if partition > at]
-        return (later[0] if later else None), 0
-    return at, slot
+    return _following(at, slot if at in owned else None, owned)

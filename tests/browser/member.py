@@ -24,7 +24,7 @@ from stream_ewma.service.watching import Watchers
 from stream_ewma.settings import Settings
 from stream_ewma.web.server import serving
 
-PARTITION = Partition("sensor-readings", 0)
+PARTITION, OTHER = Partition("sensor-readings", 0), Partition("sensor-readings", 1)
 EFFORT = 1 << 16
 PERIOD_S = 0.1
 
@@ -46,6 +46,7 @@ class Member:
         self.is_stopping = False
         self.started_at = time.time()
         self.statuses = None
+        self.elsewhere = None
         self.reasons = {}
         self.outputs = lambda number: {"ewma": wave(number), "count": number + 1}
         self._offsets = itertools.count()
@@ -69,7 +70,14 @@ class Member:
         return Searched([self._found(key)] if key in self.keys else [], frozenset([PARTITION]))
 
     def homes(self, key):
-        return [PARTITION]
+        return [PARTITION] if self.elsewhere is None else [OTHER]
+
+    def owner(self, partition):
+        return self.elsewhere
+
+    @property
+    def partitions(self):
+        return SimpleNamespace(assigned_partitions=frozenset([PARTITION]))
 
     async def page(self, partition, prefix, cursor, limit):
         found = []
@@ -77,9 +85,9 @@ class Member:
             if self.keys[place].startswith(prefix):
                 found.append(self._found(self.keys[place]))
                 if len(found) == limit:
-                    return FoundPage(found, place + 1)
+                    return FoundPage(found, place + 1, place + 1 - cursor)
         end = cursor + EFFORT
-        return FoundPage(found, end if end < len(self.keys) else None)
+        return FoundPage(found, end if end < len(self.keys) else None, EFFORT)
 
     def _found(self, key):
         state = KeyState(key, None, {"ewma": 21.5, "count": 7})

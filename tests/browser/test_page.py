@@ -96,13 +96,33 @@ def test_where_little_is_found_the_search_stops_and_can_be_led_on(serve, open_pa
     keys = [b"x%d" % number for number in range(1 << 20)] + [b"needle"]
     page = open_page(serve(keys).address)
 
-    page.locator("#search").fill("needle")
+    page.locator("#search").fill("need")
     expect(page.locator("#found-note")).to_have_text("none so far")
     expect(page.locator("#found li")).to_have_count(0)
     page.locator("#search-on").click()
     page.locator("#search-on").click()
 
     expect(page.locator("#found li")).to_have_text(re.compile("needle"))
+
+
+def test_a_key_that_is_typed_to_its_end_is_found_at_once_among_however_many(serve, open_page):
+    keys = [b"x%d" % number for number in range(1 << 20)] + [b"needle", b"needle/2 %"]
+    page = open_page(serve(keys).address)
+
+    for key in ("needle", "needle/2 %"):
+        page.locator("#search").fill(key)
+        expect(page.locator("#found li .key")).to_have_text(key)
+
+
+def test_a_key_of_another_member_is_not_said_to_be_nowhere(serve, open_page):
+    server = serve([b"pump-1"])
+    page = open_page(server.address)
+    page.locator("#search").fill("pump-2")
+    expect(page.locator("#found-note")).to_have_text("no such key")
+
+    server.member.elsewhere = "10.0.0.7:9464"
+    page.locator("#search").fill("pump-3")
+    expect(page.locator("#found-note")).to_have_text("not on this member: ask 10.0.0.7:9464")
 
 
 def test_text_of_a_stream_is_never_markup(serve, open_page):

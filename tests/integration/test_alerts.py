@@ -221,6 +221,27 @@ def test_brokers_that_refuse_what_is_written(make_job, own_broker, watch):
         service.stop()
 
 
+def test_brokers_that_are_gone_while_there_is_nothing_to_do(make_job, own_broker, watch):
+    proxied = {"bootstrap_servers": own_broker.proxied_bootstrap, "request_timeout_ms": 2000}
+    job = make_job(settings={"kafka": proxied})
+    with Proxy(own_broker.proxied_bootstrap, own_broker.behind_proxy) as proxy:
+        service = job.start()
+        seen = watch(service)
+        job.produce(readings(10))
+        job.outputs(10)
+        job.wait_committed({0: 10})
+        with proxy.closed():
+            raised(seen, "NotReady")
+
+            assert story(service)["unready"]["brokers"] == "no answer"
+            assert service.get("/livez").status == 200
+
+        wait_until(lambda: service.get("/readyz").status == 200, what=lambda: service.log)
+        job.produce(readings(10, first=10))
+        job.outputs(20)
+        service.stop()
+
+
 def test_members_that_come_and_go_and_a_machine_that_stops_again_and_again(make_job, watch):
     job = make_job(partitions=2, settings={"kafka": QUICK_GROUP})
     service = job.start()

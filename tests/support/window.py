@@ -42,6 +42,7 @@ class Member:
         keys: the state of each key, by partition.
         owned: the numbers of its partitions of `TOPIC`.
         opening_numbers: those of them that are being taken over.
+        leaving_numbers: those of them that are gone when they are asked.
         count: partitions of the topic.
         owners: addresses by number.
         failure: raised by every question about keys.
@@ -59,6 +60,7 @@ class Member:
         self.keys: dict[int, dict[bytes, dict[str, Any]]] = {}
         self.owned: set[int] = {0}
         self.opening_numbers: set[int] = set()
+        self.leaving_numbers: set[int] = set()
         self.count = 1
         self.owners: dict[int, str] = {}
         self.failure: Exception | None = None
@@ -100,11 +102,12 @@ class Member:
     async def page(self, at: Partition, prefix: bytes, cursor: int, limit: int) -> FoundPage:
         if self.failure is not None:
             raise self.failure
-        if at not in self.running_partitions():
+        if at not in self.running_partitions() or at.number in self.leaving_numbers:
             raise NotThereError
         keys = [key for key in self.keys.get(at.number, {}) if key.startswith(prefix)][cursor:]
         after = cursor + limit if len(keys) > limit else None
-        return FoundPage([self._found(at, key) for key in keys[:limit]], after)
+        found = [self._found(at, key) for key in keys[:limit]]
+        return FoundPage(found, after, len(self.keys.get(at.number, {})))
 
     def _found(self, partition: Partition, key: bytes) -> FoundKey:
         state = KeyState(key, 1_700_000_000_000, self.keys[partition.number][key])

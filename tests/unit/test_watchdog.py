@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections.abc import Collection
 from types import SimpleNamespace
 from typing import Any
 
@@ -61,7 +62,8 @@ class Scene:
             raise asyncio.CancelledError
         self._rounds -= 1
 
-    async def _bounds(self, _partitions: object) -> dict[Partition, tuple[int, int]]:
+    async def _bounds(self, partitions: Collection[Partition]) -> dict[Partition, tuple[int, int]]:
+        assert partitions, "a question about nothing has an answer without a broker"
         if isinstance(self.end, Exception):
             raise self.end
         return {PARTITION: (0, self.end)}
@@ -117,6 +119,18 @@ async def test_without_an_answer_about_the_end_nothing_is_concluded(scene: Scene
     scene.end = BrokerUnavailableError("no answer")
     await scene.rounds(2 * MOST_IDLE_ROUNDS)
     assert scene.recovered == []
+
+
+async def test_brokers_that_do_not_answer_are_told_by_who_has_nothing_to_do(scene: Scene) -> None:
+    scene.pipelines.clear()
+    scene.end = BrokerUnavailableError("no answer")
+    await scene.rounds(15)
+    assert not scene.subject.are_brokers_silent
+    await scene.rounds(15)
+    assert scene.subject.are_brokers_silent
+    scene.end = 10
+    await scene.rounds(15)
+    assert not scene.subject.are_brokers_silent
 
 
 @pytest.mark.parametrize(("name", "value"), [("active", False), ("parked", True)])

@@ -104,12 +104,12 @@ async def test_a_failure_tells_the_log_in_one_line_and_the_client_nothing(caplog
     async with site() as subject:
         subject.member.failure = RuntimeError("a secret")
         caplog.clear()
-        reply = await subject.get("/v1/keys/a?token=other")
+        reply = await subject.get("/v1/keys/a-key%0AERROR%20forged?token=other")
 
     assert is_error(reply, 500)
     assert b"secret" not in reply.body
     (line,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert "/v1/keys/a failed: RuntimeError('a secret') in search" in line.getMessage()
+    assert "/v1/keys/{key} failed: RuntimeError('a secret') in search" in line.getMessage()
     assert line.exc_info is None
     assert "other" not in line.getMessage()
 

@@ -8,6 +8,7 @@ import pytest
 from stream_ewma.kafka.kept import partition_of
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.service.watching import SeenRejected
+from stream_ewma.web import keys as module
 from tests.support.window import free_port, rejected, site
 
 TOKEN = "a-token-of-16-characters"  # noqa: S105
@@ -143,6 +144,35 @@ async def test_pages_lead_through_all_partitions():
             cursor = page["cursor"]
 
         assert sorted(found) == sorted(f"{n}-{i}" for n in (0, 2) for i in range(5))
+
+
+async def test_a_page_is_filled_from_one_partition_after_the_other(monkeypatch):
+    async with site() as subject:
+        subject.member.owned = set(range(40))
+        subject.member.keys = {n: {b"k%d" % n: {}} for n in (20, 30, 39)}
+
+        page = (await subject.get("/v1/keys?limit=2")).json
+        assert ([shown["key"] for shown in page["keys"]], page["cursor"]) == (
+            ["k20", "k30"],
+            "air:31:0",
+        )
+        page = (await subject.get("/v1/keys?cursor=air:31:0")).json
+        assert ([shown["key"] for shown in page["keys"]], page["cursor"]) == (["k39"], None)
+        assert (await subject.get("/v1/keys?prefix=z")).json == {"keys": [], "cursor": "air:32:0"}
+
+        monkeypatch.setattr(module, "SCAN_EFFORT", 1)  # what is looked at is bounded, too
+        page = (await subject.get("/v1/keys?prefix=z")).json
+        assert page == {"keys": [], "cursor": "air:21:0"}
+
+
+async def test_a_partition_that_leaves_meanwhile_is_the_next_requests():
+    async with site() as subject:
+        subject.member.owned = {0, 1}
+        subject.member.keys = {0: {b"a": {}}}
+        subject.member.leaving_numbers = {1}
+
+        assert (await subject.get("/v1/keys")).json["cursor"] == "air:1:0"
+        assert (await subject.get("/v1/keys?cursor=air:1:0")).status == 503
 
 
 async def test_after_a_rebalance_a_cursor_goes_on_with_what_is_left():

@@ -21,6 +21,7 @@ export class Picker {
     this._asking = new AbortController();
     this._keys = [];
     this._cursor = "";
+    this._elsewhere = "";
     this._at = -1;
     this._listen();
   }
@@ -113,6 +114,7 @@ export class Picker {
     setText(this._note, "searching …");
     const wanted = this._keys.length + ENOUGH;
     try {
+      if (this._cursor === "") await this._whole(asking.signal);
       for (let step = 0; step < MOST_STEPS && this._keys.length < wanted; step += 1) {
         if (this._cursor === null) break;
         await this._page(asking.signal);
@@ -122,6 +124,18 @@ export class Picker {
       if (!asking.signal.aborted) setText(this._note, `no answer (${error.message}): try again`);
       this._more.hidden = asking.signal.aborted;
     }
+  }
+
+  /** The key that is just what was typed: found at once, among however many. */
+  async _whole(signal) {
+    this._elsewhere = "";
+    if (!this._box.value) return;
+    const answer = await fetch(`/v1/keys/${encodeURIComponent(this._box.value)}`, { signal });
+    if (answer.status !== 200 && answer.status !== 421) return;
+    const found = await answer.json();
+    if (signal.aborted) return;
+    if (answer.status === 200) this._offer(found);
+    else this._elsewhere = found.owner ?? "another member";
   }
 
   async _page(signal) {
@@ -159,7 +173,12 @@ export class Picker {
     const isFull = count >= MOST_OFFERED;
     this._more.hidden = this._cursor === null || isFull;
     if (isFull) setText(this._note, `the first ${MOST_OFFERED}: type more of the key`);
-    else if (count === 0) setText(this._note, this._cursor === null ? "no such key" : "none so far");
+    else if (count === 0) setText(this._note, this._cursor === null ? this._nowhere() : "none so far");
     else setText(this._note, count === 1 ? "1 key" : `${count} keys${this._cursor ? " so far" : ""}`);
+  }
+
+  /** A member knows its own partitions' keys, and whose the others are. */
+  _nowhere() {
+    return this._elsewhere ? `not on this member: ask ${this._elsewhere}` : "no such key";
   }
 }
