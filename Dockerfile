@@ -2,6 +2,11 @@
 #
 #   docker build -t stream-ewma .
 #   docker run -v ./stream-ewma.yaml:/etc/stream-ewma/config.yaml:ro stream-ewma
+#
+# The live page, API and metrics, beyond the container (the page then asks for the token):
+#
+#   docker run -v ./stream-ewma.yaml:/etc/stream-ewma/config.yaml:ro -p 127.0.0.1:9464:9464 \
+#     -e STREAM_EWMA_HTTP__HOST=0.0.0.0 -e STREAM_EWMA_HTTP__TOKEN=... stream-ewma
 
 FROM python:3.13-slim AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -25,5 +30,7 @@ RUN useradd --system --uid 10001 --no-create-home --home-dir /nonexistent smooth
 COPY --from=build /app/venv /app/venv
 USER 10001
 RUN python -m stream_ewma.service.warm
+EXPOSE 9464
+HEALTHCHECK --start-period=60s CMD ["stream-ewma", "healthcheck"]
 ENTRYPOINT ["stream-ewma"]
 CMD ["run"]

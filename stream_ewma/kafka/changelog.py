@@ -208,7 +208,8 @@ class ChangelogReader(_Client):
             answer = self._last_answer(tp)
             runs = (await self._poll(_POLL_MS)).get(tp)
             if runs:
-                await take(runs)
+                # What has come since may be half a transaction; at `end` none is open.
+                await take([run for run in runs if run.base_offset < end])
             elif asyncio.get_running_loop().time() > deadline:
                 raise KafkaTimeoutError(f"nothing arrives from {tp.topic}-{tp.partition}")
             reached = await self._consumer.position(tp)

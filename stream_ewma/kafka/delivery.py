@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from aiokafka.errors import KafkaError
 
 from stream_ewma.engine.outgoing import Destination, OutgoingBatch
-from stream_ewma.errors import FatalError
-from stream_ewma.kafka.errors import explain
+from stream_ewma.errors import BrokerUnavailableError, FatalError
+from stream_ewma.kafka.errors import explain, is_passing
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.producer import PartitionProducer, is_refusal
 from stream_ewma.settings import Settings
@@ -219,7 +219,10 @@ class Delivery:
             await self._deliver_piecewise(first.batch)
             first.future, first.error = _done(), None
         elif first.attempts >= _MOST_ATTEMPTS:
-            raise explain(error, self._settings)
+            meaning = explain(error, self._settings)
+            if is_passing(error) and not isinstance(meaning, BrokerUnavailableError):
+                meaning = BrokerUnavailableError(f"{self._partition}: {error!r}, again and again")
+            raise meaning
         else:
             _log.warning("%s: a batch failed (%r): sending it again", self._partition, error)
         again = [item for item in self._sent if not item.delivered or item.batch is None]

@@ -29,7 +29,7 @@ class Operation(IntEnum):
         return "".join(word.capitalize() for word in self.name.split("_"))
 
 
-_WANTED: Final[dict[Role, tuple[Operation, ...]]] = {
+WANTED: Final[dict[Role, tuple[Operation, ...]]] = {
     Role.INPUT: (Operation.READ,),
     Role.OUTPUT: (Operation.WRITE,),
     Role.DEAD_LETTERS: (Operation.WRITE,),
@@ -112,7 +112,7 @@ def topic_ticks(settings: Settings, seen: Mapping[str, Sight]) -> list[Tick]:
         sight = seen.get(name)
         if sight is None:
             continue  # it does not exist, which is told elsewhere
-        ticks.append(_tick(settings, f"--topic {name}", name, sight.operations, _WANTED[role]))
+        ticks.append(_tick(settings, f"--topic {name}", name, sight.operations, WANTED[role]))
         if sight.leaderless:
             ticks.append(
                 problem(

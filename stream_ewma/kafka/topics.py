@@ -31,6 +31,8 @@ from stream_ewma.settings import Settings
 _RETRY_S: Final = 0.1
 _BROKERS_MAX_MESSAGE_BYTES: Final = 1_048_588
 _CHANGELOG_SEGMENT_BYTES: Final = 100 * (1 << 20)
+_TOMBSTONES_MS: Final = 24 * 3600 * 1000
+"""How long a tombstone stays; a warm copy that was behind for longer is begun anew."""
 
 
 async def describe(settings: Settings) -> list[TopicState]:
@@ -154,7 +156,7 @@ def topic_configs(settings: Settings, role: Role) -> dict[str, str]:
     """Kafka's own names and texts of the settings of a new topic.
 
     A changelog is compacted, as Kafka Streams' are, and never loses a row to time: the section's
-    retention is not for it. Two more settings differ from the broker's own. Its segments are as
+    retention is not for it. Further settings are not left to the broker. Its segments are as
     small as those of `__consumer_offsets`, since what is in the last one is not compacted and all
     of it is read by a restore. And its timestamps are the broker's, since rows have none of their
     own, and a broker refuses times far from its clock.
@@ -163,6 +165,7 @@ def topic_configs(settings: Settings, role: Role) -> dict[str, str]:
     if role is Role.CHANGELOG:
         configs |= {
             "cleanup.policy": "compact",
+            "delete.retention.ms": _TOMBSTONES_MS,
             "segment.bytes": _CHANGELOG_SEGMENT_BYTES,
             "message.timestamp.type": "LogAppendTime",
             "max.message.bytes": max(_BROKERS_MAX_MESSAGE_BYTES, settings.output.max_batch_bytes),

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from stream_ewma.engine.config import TaskConfig
+from stream_ewma.errors import BrokerUnavailableError
 from stream_ewma.events import fields
 from stream_ewma.kafka import topics
 from stream_ewma.kafka.connect import wait_for_broker
@@ -20,6 +22,9 @@ from stream_ewma.settings import Settings
 _log = logging.getLogger(__name__)
 
 _LAST_ANSWER_S = 1.0
+_RETRY_S = 0.25
+
+_T = TypeVar("_T")
 
 
 async def run_service(
@@ -113,8 +118,21 @@ async def _prepare(
 
 async def _ask_brokers(settings: Settings) -> dict[str, TopicIdentity]:
     await wait_for_broker(settings)
-    await topics.verify(settings)
+    await _patiently(settings, lambda: topics.verify(settings))
     if not settings.state.durable:
         return {}
-    found = await topics.identities(settings)
+    found = await _patiently(settings, lambda: topics.identities(settings))
     return {name: TopicIdentity(*identity) for name, identity in found.items()}
+
+
+async def _patiently(settings: Settings, ask: Callable[[], Awaitable[_T]]) -> _T:
+    """What `ask` answers: a broker that was reached may be one that starts, or ends."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + settings.kafka.startup_timeout / 1000
+    while True:
+        try:
+            return await ask()
+        except BrokerUnavailableError:
+            if loop.time() + _RETRY_S > deadline:
+                raise
+        await asyncio.sleep(_RETRY_S)

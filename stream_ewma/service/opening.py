@@ -131,7 +131,7 @@ class Opening:
         """
         async with self._slots:
             if not self.settings.state.durable:
-                known = await self._known(partition, None)
+                known = await self._known(partition, None, await self._committed(partition))
                 start = start_without_state(partition, known, self.settings)
                 return await self._begin(partition, self.new_task(partition), None, known, start)
             producer = self.producer(partition)
@@ -143,8 +143,11 @@ class Opening:
                 raise
 
     async def _with_state(self, partition: Partition, producer: TransactionalProducer) -> Opened:
+        # Before the rows are read: an offset of whoever takes the partition over meanwhile would be
+        # ahead of them, as if rows had been lost. The first commit here fails then.
+        committed = await self._committed(partition)
         task, marker = await self._restored(partition)
-        known = await self._known(partition, marker)
+        known = await self._known(partition, marker, committed)
         start = start_with_state(partition, known, self.settings)
         if start.is_rebuild:
             _log.warning("%s: %s", partition, start.warning)
@@ -291,8 +294,12 @@ class Opening:
             raise
         return reader
 
-    async def _known(self, partition: Partition, marker: Marker | None) -> Known:
-        committed = (await self.consumer.committed([partition]))[partition]
+    async def _committed(self, partition: Partition) -> int | None:
+        return (await self.consumer.committed([partition]))[partition]
+
+    async def _known(
+        self, partition: Partition, marker: Marker | None, committed: int | None
+    ) -> Known:
         first, end = (await self.consumer.bounds([partition]))[partition]
         identity = self.identities.get(partition.topic, _UNKNOWN)
         return Known(marker, committed, first, end, identity)

@@ -53,6 +53,11 @@ class Copy:
     is_sound: bool = True
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    @property
+    def is_stale(self) -> bool:
+        """Whether it may have missed that keys are gone, though it reads on to the end now."""
+        return self.up_to_date < time.time() - _MOST_BEHIND_S
+
 
 class Standbys:
     """The copies that this member keeps, read one after another beside its own partitions.
@@ -101,7 +106,8 @@ class Standbys:
         if copy is None:
             return None
         async with copy.reading:
-            return copy if copy.is_sound and copy.position is not None else None
+            is_of_use = copy.is_sound and copy.position is not None and not copy.is_stale
+            return copy if is_of_use else None
 
     async def run(self) -> None:
         """Follow the changelogs, for ever; cancel it to end."""
@@ -144,6 +150,7 @@ class Standbys:
     async def _absorb(
         self, copies: Mapping[Partition, Copy], came: Mapping[Partition, Followed]
     ) -> None:
+        self._begin_anew({p for p, copy in copies.items() if copy.is_stale})
         for partition, followed in came.items():
             copy = copies[partition]
             async with copy.reading:
@@ -151,8 +158,6 @@ class Standbys:
                 if self._copies.get(partition) is copy:
                     await self._read(partition, copy, followed)
         self._has_failed = False
-        late = time.time() - _MOST_BEHIND_S
-        self._begin_anew({p for p, copy in copies.items() if copy.up_to_date < late})
         self._consumer.warmed(p for p, copy in copies.items() if copy.is_warm)
 
     async def _read(self, partition: Partition, copy: Copy, followed: Followed) -> None:

@@ -5,6 +5,7 @@ from .segments import zombie_writes
 from .state import state_problems
 
 MORE_EVENTS = 2_000
+STATE_REFUSED = 65
 
 
 def verdict(scene: Scene) -> list[str]:
@@ -30,6 +31,12 @@ def verdict(scene: Scene) -> list[str]:
             chaos.feeder.wait_sent(MORE_EVENTS)
     problems += _stopped(scene)
     problems += [each for member in chaos.fleet.members for each in member.troubles()]
+    # No fault here takes anything away from what is kept.
+    problems += [
+        f"{member.name} refused its state:\n{member.end_of_log}"
+        for member in chaos.fleet.members
+        if member.process.returncode == STATE_REFUSED
+    ]
     return problems + _zombies(scene) + chaos.judge.online_problems()
 
 

@@ -49,6 +49,7 @@ async def test_a_changelog_is_compacted_and_keeps_rows_of_any_age(cluster: Clust
     assert config["cleanup.policy"] == "compact"
     assert config["message.timestamp.type"] == "LogAppendTime"
     assert config["segment.bytes"] == "104857600"
+    assert config["delete.retention.ms"] == "86400000"
     assert config["max.message.bytes"] == "2000000"
     assert config["min.insync.replicas"] == "1"
     assert config["retention.ms"] != "3600000"

@@ -254,3 +254,8 @@ def test_every_permission_that_is_missing_is_named_with_its_command(guarded, tmp
         pattern=ResourcePatternType.PREFIXED,
     )
     assert problems(looked(job, tmp_path, 0)) == []
+
+    job.produce(readings(1))
+    service = job.start()  # with these permissions, and no more
+    job.outputs(1)
+    service.stop()

@@ -180,7 +180,8 @@ def test_the_command_plans_then_creates(cluster: Cluster, tmp_path: Path):
         (
             f"kafka-topics.sh --bootstrap-server {cluster.bootstrap} --create"
             f" --topic {source}-app-{source}-changelog --partitions 2 --replication-factor 1"
-            " --config cleanup.policy=compact --config segment.bytes=104857600"
+            " --config cleanup.policy=compact --config delete.retention.ms=86400000"
+            " --config segment.bytes=104857600"
             " --config message.timestamp.type=LogAppendTime --config max.message.bytes=1048588"
         ),
     ]

@@ -50,11 +50,13 @@ class Member:
         """Fence, restore, compare, position."""
         self._epoch = self._broker.init_producer()
         yield "fenced"
+        committed = self._broker.committed
+        yield "offset read"
         for run in self._broker.changelog.runs:
             self.task.restore([run])
         yield "restored"
         marker = self.task.restored().marker
-        known = Known(marker, self._broker.committed, 0, len(self._rows), IDENTITY)
+        known = Known(marker, committed, 0, len(self._rows), IDENTITY)
         start = start_with_state(PARTITION, known, self._settings)
         assert start.warning == ""
         self.task.position = start.position or 0

@@ -1,6 +1,7 @@
 """Where a changelog ends, when the broker has nothing up to there: aiokafka played by a stub."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from aiokafka import TopicPartition
@@ -8,6 +9,7 @@ from aiokafka import TopicPartition
 from stream_ewma.errors import BrokerUnavailableError
 from stream_ewma.kafka import changelog
 from stream_ewma.kafka.changelog import ChangelogReader
+from stream_ewma.records.fetched import BatchRun
 from stream_ewma.settings import load_settings
 
 SETTINGS = load_settings(
@@ -77,6 +79,43 @@ async def test_an_answer_of_a_leader_that_knows_less_is_not_the_end(
 
     with pytest.raises(BrokerUnavailableError, match="nothing arrives from changelog-0"):
         await read(monkeypatch, consumer)
+
+
+class Growing(EmptyPartition):
+    """A consumer whose one answer goes beyond the end that was told, into what is not complete."""
+
+    def __init__(self) -> None:
+        super().__init__(END, lambda polls: 1000 + polls)
+        self._place = 0
+
+    async def position(self, _tp: TopicPartition) -> int:
+        return self._place
+
+    async def getmany(self, *tps: TopicPartition, timeout_ms: int) -> dict[object, list[object]]:
+        del timeout_ms
+        self.polls += 1
+        if self.polls == 1:
+            return {}
+        self._place = END + 50
+        runs = [SimpleNamespace(base_offset=offset) for offset in (0, END - 1, END, END + 20)]
+        return {
+            TopicPartition("changelog", 0): [
+                SimpleNamespace(value=SimpleNamespace(run=run)) for run in runs
+            ]
+        }
+
+
+async def test_what_stands_behind_the_end_may_be_half_a_transaction_and_is_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    taken: list[int] = []
+
+    async def take(runs: list[BatchRun]) -> None:
+        taken.extend(run.base_offset for run in runs)
+
+    monkeypatch.setattr(changelog, "RawConsumer", lambda **_options: Growing())
+    assert await ChangelogReader(SETTINGS).read("changelog", 0, take) == END
+    assert taken == [0, END - 1]
 
 
 async def test_no_answer_since_the_last_records_is_not_the_end(monkeypatch: pytest.MonkeyPatch):

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import RequestTimedOutError
+from aiokafka.errors import LeaderNotAvailableError, RequestTimedOutError
 
 from stream_ewma.engine.outgoing import Destination
+from stream_ewma.errors import BrokerUnavailableError
 from stream_ewma.kafka import delivery as delivery_module
 from stream_ewma.kafka.delivery import Delivery
 from stream_ewma.kafka.partition import Partition
@@ -130,3 +131,16 @@ async def test_a_late_word_of_a_producer_that_was_replaced_changes_nothing(
         await subject.drain()
 
     assert sent() == ["a", "b", "c", "b", "c"]
+
+
+async def test_brokers_that_fail_again_and_again_are_no_reason_to_end_for_good(
+    subject: Delivery,
+) -> None:
+    work = asyncio.create_task(subject.run())
+    subject.publish([batch("a")], 1)
+    for attempt in range(1, 4):
+        await until(lambda attempt=attempt: len(sent()) == attempt)
+        Producer.sent[-1][1].set_exception(LeaderNotAvailableError())
+
+    with pytest.raises(BrokerUnavailableError, match="LeaderNotAvailable"):
+        await work

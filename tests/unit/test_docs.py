@@ -7,6 +7,8 @@ from pathlib import Path
 
 from stream_ewma.cli import settings_flags
 from stream_ewma.cli.commands import COMMANDS, module_of, takes_settings
+from stream_ewma.kafka.permissions import WANTED
+from stream_ewma.kafka.topic_state import Role
 from stream_ewma.settings.names import settings
 from tests.support.settings_table import README, in_readme, table
 
@@ -35,6 +37,20 @@ def test_the_readmes_commands_exist_with_their_flags():
         module = module_of(command)
         if takes_settings(module):
             assert settings_flags.split(arguments, getattr(module, "FLAGS", ()))[1] == [], line
+
+
+def test_the_readmes_permissions_are_those_that_are_looked_for():
+    rows = {
+        Role.INPUT: "input topics",
+        Role.OUTPUT: "output and dead letter topics",
+        Role.DEAD_LETTERS: "output and dead letter topics",
+        Role.CHANGELOG: "changelogs, `{application_id}-*-changelog`",
+    }
+    for role, operations in WANTED.items():
+        (line,) = re.findall(
+            rf"^\| {re.escape(rows[role])} \| (.*) \|$", README.read_text(), re.MULTILINE
+        )
+        assert {"Describe", *line.split(", ")} == {"Describe", *(each.text for each in operations)}
 
 
 def test_links_in_the_readme_lead_to_files():

@@ -75,7 +75,11 @@ class Task:
 
 
 class Consumer:
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
     async def committed(self, partitions):
+        self._calls.append("offset asked")
         return dict.fromkeys(partitions)
 
     async def bounds(self, partitions):
@@ -101,13 +105,13 @@ class Standbys:
 @pytest.mark.parametrize(
     ("copied", "calls"),
     [
-        (None, ["fenced", "copy taken", "read from None"]),
-        (5, ["fenced", "copy taken", "read from 5"]),
-        (7, ["fenced", "copy taken", "read from 7"]),
-        (9, ["fenced", "copy taken", "read from 9", "read from None"]),
+        (None, ["fenced", "offset asked", "copy taken", "read from None"]),
+        (5, ["fenced", "offset asked", "copy taken", "read from 5"]),
+        (7, ["fenced", "offset asked", "copy taken", "read from 7"]),
+        (9, ["fenced", "offset asked", "copy taken", "read from 9", "read from None"]),
     ],
 )
-async def test_only_after_the_fence_what_the_copy_lacks_is_read(copied, calls):
+async def test_only_after_the_fence_and_the_offset_what_the_copy_lacks_is_read(copied, calls):
     log = Calls()
     made = {
         name: type(name, (base,), {"calls": log})
@@ -115,7 +119,7 @@ async def test_only_after_the_fence_what_the_copy_lacks_is_read(copied, calls):
     }
     with ThreadPoolExecutor(1) as threads:
         opening = Opening(
-            load(), object(), Parts(**made), Consumer(), {}, threads, (1, 2), Counters()
+            load(), object(), Parts(**made), Consumer(log), {}, threads, (1, 2), Counters()
         )
         opening.standbys = Standbys(log, copied)
 

@@ -295,6 +295,29 @@ async def test_a_copy_that_was_behind_for_hours_begins_anew(monkeypatch):
         await until(lambda: bench.tasks[FIRST][1].rows == list(range(20)))
 
 
+async def test_it_begins_anew_though_the_first_answer_reaches_to_the_end(monkeypatch):
+    async with running() as bench:
+        bench.assign(FIRST)
+        await bench.warm(FIRST)
+        bench.is_busy = True
+        later = time.time() + standby._MOST_BEHIND_S + 1
+        monkeypatch.setattr(standby.time, "time", lambda: later)
+        bench.log.rows[FIRST] += range(10, 12)
+        bench.is_busy = False
+        await until(lambda: len(bench.tasks[FIRST]) == 2)
+
+
+async def test_a_copy_that_was_behind_for_hours_is_not_taken(monkeypatch):
+    async with running() as bench:
+        bench.assign(FIRST)
+        await bench.warm(FIRST)
+        bench.is_busy = True
+        later = time.time() + standby._MOST_BEHIND_S + 1
+        monkeypatch.setattr(standby.time, "time", lambda: later)
+
+        assert await bench.standbys.take(FIRST) is None
+
+
 async def test_a_copy_that_is_always_up_to_date_never_begins_anew(monkeypatch):
     async with running() as bench:
         bench.assign(FIRST)
