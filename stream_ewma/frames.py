@@ -55,22 +55,41 @@ def numbers_of(name: str, column: Any) -> NDArray[Any]:
     if hasattr(column, "collect"):
         raise TypeError(f"{name}: write collected values, not a {type(column).__name__}")
     if is_of(column, "pandas"):
-        dtypes = list(column.dtypes) if hasattr(column, "columns") else [column.dtype]
-        # Others than numpy's floats are converted, which copies: they may have missing values.
-        plain = all(isinstance(each, np.dtype) and each.kind == "f" for each in dtypes)
-        column = column.to_numpy() if plain else column.to_numpy(float, na_value=np.nan)
+        column = _numbers_of_pandas(name, column)
     elif is_of(column, "polars"):
         column = column.to_numpy()
     elif isinstance(column, np.ma.MaskedArray):
         column = np.ma.filled(column.astype(np.float64), np.nan)
     array = np.asarray(column)
     if array.dtype.kind == "O":
+        _refuse_text(name, array)
         array = array.astype(np.float64)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name}: write real numbers, not {array.dtype}")
     if array.ndim == 0:
         raise TypeError(f"{name}: write a sequence of numbers, not a single one")
     return array
+
+
+def _numbers_of_pandas(name: str, column: Any) -> NDArray[Any]:
+    dtypes = list(column.dtypes) if hasattr(column, "columns") else [column.dtype]
+    # Others than numpy's floats are converted, which copies: they may have missing values.
+    if all(isinstance(each, np.dtype) and each.kind == "f" for each in dtypes):
+        return np.asarray(column.to_numpy())
+    is_numeric = sys.modules["pandas"].api.types.is_numeric_dtype
+    for each in dtypes:
+        if each.kind == "O" and isinstance(each, np.dtype):
+            _refuse_text(name, column.to_numpy(object))
+        elif not is_numeric(each) or each.kind == "c":
+            raise TypeError(f"{name}: write real numbers, not {each}")
+    return np.asarray(column.to_numpy(float, na_value=np.nan))
+
+
+def _refuse_text(name: str, array: NDArray[Any]) -> None:
+    """A number in quotes would be read as one, and a word as an error of Python's own."""
+    for each in array.flat:
+        if isinstance(each, str | bytes):
+            raise TypeError(f"{name}: write real numbers, not {each!r}")
 
 
 def rebuild(column: Any, array: Float64) -> Any:

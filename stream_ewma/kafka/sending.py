@@ -186,6 +186,13 @@ class RawTransactionManager(TransactionManager):  # type: ignore[misc]  # aiokaf
         super().__init__(transactional_id, transaction_timeout_ms)
         self.failure: BaseException | None = None
 
+    def add_offsets_to_txn(self, offsets: object, group_id: str) -> "asyncio.Future[None]":
+        """Take offsets into the transaction; the future answers when the broker has them."""
+        future: asyncio.Future[None] = super().add_offsets_to_txn(offsets, group_id)
+        # Whoever has given up waiting need not be told.
+        future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        return future
+
     def error_transaction(self, exc: BaseException) -> None:
         """The transaction can only be aborted."""
         super().error_transaction(exc)

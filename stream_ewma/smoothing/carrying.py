@@ -3,8 +3,11 @@
 from dataclasses import fields, is_dataclass
 from hashlib import sha256
 from math import ldexp
+from numbers import Real
 from struct import Struct
 from typing import Final
+
+import numpy as np
 
 from stream_ewma.columns import Int64
 from stream_ewma.smoothing.joining import row_from_bytes, row_to_bytes
@@ -54,6 +57,8 @@ def _described(value: object) -> str:
     """Settings as text, without those that have their default: new ones change no old text."""
     if isinstance(value, tuple):
         return f"({', '.join(_described(each) for each in value)})"
+    if isinstance(value, Real | np.bool_):  # 9 is 9.0 is numpy's 9, and True is 1
+        return repr(float(value))
     if not is_dataclass(value):
         return repr(value)
     given = [

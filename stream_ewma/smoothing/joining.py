@@ -70,6 +70,8 @@ def _check_order_is_free(plan: Plan, used: int) -> None:
         raise ValueError("merge: both states start from the seed, which would count twice")
     if plan.places.baseline >= 0:
         raise ValueError("merge: a baseline of first readings depends on their order")
+    if mode.outliers is not None and mode.outliers.deviations is not None:
+        raise ValueError("merge: what outliers.deviations clips depends on the order of readings")
     if mode.reset_after is not None:
         raise ValueError("merge: whether reset_after applies depends on the order of readings")
 

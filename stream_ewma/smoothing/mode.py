@@ -108,7 +108,8 @@ class Trend:
         beta_half_life: the same as half life, in event time.
 
     Raises:
-        ValueError: Holt's weight is missing, or given twice, or out of its range.
+        ValueError: there is no such method, or Holt's weight is missing, or given twice, or out of
+            its range.
     """
 
     method: Literal["fit", "holt"] = "fit"
@@ -116,6 +117,8 @@ class Trend:
     beta_half_life: float | None = None
 
     def __post_init__(self) -> None:
+        if self.method not in {"fit", "holt"}:
+            raise ValueError(f"trend.method: write fit or holt, not {self.method!r}")
         given = [each for each in (self.beta, self.beta_half_life) if each is not None]
         if len(given) != (self.method == "holt"):
             raise ValueError("trend: holt needs one of beta and beta_half_life, fit needs neither")

@@ -9,7 +9,15 @@ import numpy as np
 from stream_ewma.columns import Int64
 from stream_ewma.smoothing import carrying, joining
 from stream_ewma.smoothing.layout import COUNT
-from stream_ewma.smoothing.options import UNNAMED, Given, Options, Parameters, Smoothing, only_one
+from stream_ewma.smoothing.options import (
+    UNNAMED,
+    Given,
+    Options,
+    Parameters,
+    Smoothing,
+    check_names,
+    only_one,
+)
 from stream_ewma.smoothing.outputs import LIMITS, Output, Quantity
 from stream_ewma.smoothing.plan import Plan, Row
 from stream_ewma.smoothing.rows import Outcome
@@ -69,6 +77,7 @@ class Ewma:
         half_life: object = None,
         **options: Unpack[Options],
     ) -> None:
+        check_names(options)
         self._options = options
         self._use({"alpha": alpha, "span": span, "com": com, "half_life": half_life})
 
@@ -79,7 +88,7 @@ class Ewma:
         # and in a plain mean of first readings.
         weighted = (
             self._options.get("weighting") in (None, "event")
-            and not ("half_life" in chosen and self._options.get("adjust") is False)
+            and not ("half_life" in chosen and self._options.get("adjust") in (False, np.False_))
             and "readings" not in (self._options.get("seed") or {})
         )
         smoothing = Smoothing({UNNAMED: chosen}, (), self._options, weighted=weighted)

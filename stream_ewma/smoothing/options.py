@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final, Literal, TypeAlias, TypedDict, TypeVar
 
+import numpy as np
+
 from stream_ewma.smoothing.mode import Limits, Mode, Outliers, Seed, Trend, Weighting
 from stream_ewma.smoothing.outputs import Output, Quantity
 from stream_ewma.smoothing.parameters import Factor, KeyRules, Rule
@@ -81,6 +83,8 @@ class Options(TypedDict, total=False):
 _OPTIONS: Final = tuple(Options.__annotations__)
 _GROUPS: Final = {"seed": Seed, "outliers": Outliers, "trend": Trend, "limits": Limits}
 _SPANS: Final = ("reorder_grace", "late_cutoff", "reset_after")
+_FLAGS: Final = ("adjust", "ignore_na", "biased")
+_OTHERS_NAMES: Final = {"halflife": "half_life", "bias": "biased"}
 
 
 def _closest(name: str, names: Iterable[str]) -> str:
@@ -111,12 +115,36 @@ def _in_ticks(settings: object, scale: Scale | None) -> object:
     return {**settings, "beta_half_life": span}
 
 
+def _flag(name: str, value: object) -> bool | None:
+    """True or False, numpy's too; None, the default."""
+    if value is None and name == "adjust":
+        return None
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name}: write True or False, not {value!r}")  # noqa: TRY004  one class for all that is wrong with an option
+    return bool(value)
+
+
+def check_names(options: Iterable[str]) -> None:
+    """Raise where an option does not exist.
+
+    Raises:
+        TypeError: Python's own for a wrong argument; it names the nearest right one.
+    """
+    for name in options:
+        if name not in _OPTIONS:
+            meant = _OTHERS_NAMES.get(name)
+            hint = f"; did you mean {meant}?" if meant else _closest(name, (*PARAMETERS, *_OPTIONS))
+            raise TypeError(f"{name}: there is no such option{hint}")
+
+
 def only_one(given: Mapping[str, object | None]) -> Given:
     """The one factor among the parameters.
 
     Raises:
         ValueError: none of them, or more than one, is given.
     """
+    if not isinstance(given, Mapping):
+        raise ValueError(f"a factor is a mapping, as {{'alpha': 0.3}}, not {given!r}")  # noqa: TRY004  one class for all that is wrong with a parameter
     found = {name: value for name, value in given.items() if value is not None}
     if len(found) != 1 or next(iter(found)) not in PARAMETERS:
         names = ", ".join(found) or "none"
@@ -163,9 +191,9 @@ class Smoothing:
     weighted: bool = False
 
     def __post_init__(self) -> None:
-        for name in self.options:
-            if name not in _OPTIONS:
-                raise TypeError(f"{name}: there is no such option{_closest(name, _OPTIONS)}")
+        check_names(self.options)
+        flags = {name: _flag(name, self.options[name]) for name in _FLAGS if name in self.options}
+        object.__setattr__(self, "options", {**self.options, **flags})
         for _, factors in self.rules:
             if list(factors) != list(self.factors):
                 names = ", ".join(self.factors) or "one factor"
@@ -197,7 +225,12 @@ class Smoothing:
             return 0.0
         if scale is not None and self.has_half_life:
             return scale.ticks_of_span("horizon", value)
-        return float(span_of("horizon", value))
+        span = span_of("horizon", value)
+        if isinstance(span, int):
+            raise ValueError(  # noqa: TRY004  one class for all that is wrong with an option
+                f"horizon: {value!r} needs a half life and times; else write readings"
+            )
+        return float(span)
 
     def rules_of(self, scale: Scale | None) -> KeyRules:
         """Which key has which factors."""

@@ -15,6 +15,7 @@ from stream_ewma.smoothing.options import (
     Given,
     Options,
     Smoothing,
+    check_names,
     only_one,
     outputs_of,
 )
@@ -179,6 +180,7 @@ def smooth(
             length; a reading is late and cannot be merged.
         TypeError: `values` are no numbers, or there is no such option.
     """
+    check_names(options)
     given = {"alpha": alpha, "span": span, "com": com, "half_life": half_life, "factors": factors}
     weighted = weights is not None
     smoothing = Smoothing(_by_name(given), _rules(rules), options, weighted=weighted)

@@ -469,3 +469,29 @@ def test_the_parameters_are_shown():
 def test_a_wrong_parameter_is_refused_at_once(given, message):
     with pytest.raises(ValueError, match=message):
         Ewma(**given)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ({"span": 9}, {"span": 9.0}),
+        ({"alpha": np.float64(0.5)}, {"alpha": 0.5}),
+        ({"alpha": 0.5, "seed": {"value": 50}}, {"alpha": 0.5, "seed": {"value": 50.0}}),
+        ({"alpha": 0.5, "min_periods": 3}, {"alpha": 0.5, "min_periods": np.int64(3)}),
+    ],
+)
+def test_a_parameter_is_the_same_whatever_kind_of_number_it_is(written, read):
+    series = fed(Ewma(**written), READINGS)
+
+    assert Ewma(**read).from_bytes(series.to_bytes()).to_bytes() == series.to_bytes()
+
+
+def test_what_a_clip_made_of_readings_depends_on_their_order_and_is_not_merged():
+    clipped = {"half_life": 10.0, "outliers": {"deviations": 2.5}}
+    one, other = (fed(Ewma(**clipped), [1.0, 2.0], [at, at + 1]) for at in (0, 5))
+    with pytest.raises(ValueError, match=r"merge: what outliers\.deviations clips depends on"):
+        one.merge(other)
+
+    bounded = {"half_life": 10.0, "outliers": {"lowest": 0, "highest": 9}}
+    one, other = (fed(Ewma(**bounded), [1.0, 20.0], [at, at + 1]) for at in (0, 5))
+    assert one.merge(other).count == 4

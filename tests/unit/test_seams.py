@@ -145,6 +145,24 @@ def test_a_sender_that_ends_before_a_transaction_is_remembered() -> None:
     assert str(asyncio.run(fail()).failure) == "KafkaError: ended"
 
 
+@pytest.mark.parametrize("end", ["fatal_error", "error_transaction"])
+async def test_offsets_that_nobody_waits_for_any_more_are_nobodys_error(end: str) -> None:
+    reported: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _loop, context: reported.append(context)
+    )
+    manager = RawTransactionManager("id", 1000)
+    manager.set_pid_and_epoch(1, 1)
+    manager.begin_transaction()
+    manager.add_offsets_to_txn({}, "group")
+    getattr(manager, end)(KafkaError("ended"))
+    del manager
+    await asyncio.sleep(0)
+    gc.collect()
+
+    assert reported == []
+
+
 async def test_what_the_producer_died_of_is_told_however_aiokafka_puts_it() -> None:
     producer = TransactionalProducer(SETTINGS, "app-readings-0")
     producer._producer = SimpleNamespace(

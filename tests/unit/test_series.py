@@ -455,3 +455,56 @@ def test_importing_the_library_brings_neither_the_service_nor_kafka_nor_pandas()
     found = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT)
 
     assert found.strip() == "[]"
+
+
+def test_a_flag_of_numpys_is_one_and_what_is_none_is_refused():
+    times, x = [0, 0, 3, 3, 10], [1.0, 9, 5, 7, 2]
+    plain = ewma(x, half_life=2, times=times, adjust=False)
+
+    assert ewma(x, half_life=2, times=times, adjust=np.False_).tolist() == plain.tolist()
+    for wrong in (0, "no", 1.0):
+        with pytest.raises(ValueError, match=r"adjust: write True or False, not "):
+            ewma(x, half_life=2, times=times, adjust=wrong)
+    with pytest.raises(ValueError, match="biased: write True or False, not 'yes'"):
+        smooth(x, alpha=0.5, outputs=["variance"], biased="yes")
+
+
+def test_pandas_columns_that_are_no_numbers_are_refused():
+    dates = pd.Series(pd.date_range("2026", periods=3))
+    for column in (dates, dates.dt.tz_localize("UTC"), dates - dates[0], pd.Series([1j])):
+        with pytest.raises(TypeError, match="values: write real numbers, not "):
+            ewma(column, alpha=0.5)
+    for column in (
+        pd.Series(["1", "2"], dtype=object),
+        np.array([1, "2"], object),
+        pl.Series(["1"]),
+    ):
+        with pytest.raises(TypeError, match="values: write real numbers, not "):
+            ewma(column, alpha=0.5)
+    for column in (pd.Series([1, None], dtype="Int64"), pd.Series([1, None], dtype=object)):
+        assert ewma(column, alpha=0.5).tolist() == [1, 1]
+    assert ewma(pd.Series([True, False]), alpha=0.5).tolist() == [1, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"halflife": 3}, TypeError, "halflife: there is no such option; did you mean half_life?"),
+        ({"alfa": 0.3}, TypeError, "alfa: there is no such option; did you mean alpha?"),
+        ({"factors": {"a": 0.3}}, ValueError, "a factor is a mapping, as {'alpha': 0.3}, not 0.3"),
+        (
+            {"alpha": 0.5, "outputs": ["slope"], "trend": {"method": "hot"}},
+            ValueError,
+            "trend.method: write fit or holt, not 'hot'",
+        ),
+        (
+            {"alpha": 0.2, "outputs": ["forecast"], "horizon": "2s"},
+            ValueError,
+            "horizon: '2s' needs a half life and times; else write readings",
+        ),
+    ],
+)
+def test_what_is_written_otherwise_elsewhere_is_not_guessed(given, error, message):
+    with pytest.raises(error) as caught:
+        smooth([1.0, 2.0], **given)
+    assert str(caught.value) == message
