@@ -289,8 +289,10 @@ class ChangelogFollower(_Client):
             is_at_end = answer.stable_end is not None and position >= answer.stable_end
             if position > self._positions[tp]:
                 self._positions[tp], self._answered[tp] = position, answer.at
-            elif answers[tp].at != self._answered[tp]:
-                is_at_end = True  # what follows the position was asked for, and there was nothing
+            elif not came and answers[tp].at != self._answered[tp]:
+                # What follows the position was asked for, and there was nothing; nor did other
+                # partitions fill the answer up.
+                is_at_end = True
             found[partition] = Followed(came.get(tp, []), position, is_at_end)
         return found
 

@@ -5,6 +5,7 @@ coordinator for "no offset committed" and would rewind or skip. A newly assigned
 paused at once, its start is found here, and only then it is resumed.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
@@ -142,6 +143,16 @@ class GroupConsumer:
         """Partitions of a topic; None: not known."""
         found = self._consumer.partitions_for_topic(topic)
         return len(found) if found else None
+
+    @property
+    def is_member(self) -> bool:
+        """Whether the group still counts this member in, as far as can be known from here.
+
+        After `kafka.session_timeout_ms` without an answer of the group's coordinator it may have
+        given the partitions to others.
+        """
+        heard_at: float = self._consumer.heard_at
+        return time.monotonic() - heard_at < self._settings.kafka.session_timeout_ms / 1000
 
     def begin(self, partition: Partition, position: int) -> bool:
         """Start fetching an assigned partition at `position`; False if it is not assigned now."""

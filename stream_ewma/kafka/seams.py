@@ -14,6 +14,8 @@ Consumer and producer here have the connections of `frames`, which do not copy w
 `tests/integration/test_seams.py` fails, saying what moved, when a new aiokafka breaks a seam.
 """
 
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -21,7 +23,10 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.consumer import consumer as consumer_module
 from aiokafka.consumer import fetcher as fetcher_module
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import NoError, RebalanceInProgressError
 from aiokafka.producer import producer as producer_module
+from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from stream_ewma.kafka.frames import RawClient, with_replaced
@@ -124,11 +129,45 @@ class RawFetcher(fetcher_module.Fetcher):  # type: ignore[misc]  # aiokafka has 
     )
 
 
+_COUNTED_IN = {
+    HeartbeatRequest: (NoError.errno, RebalanceInProgressError.errno),
+    SyncGroupRequest: (NoError.errno,),
+}
+"""Requests to a group's coordinator and the answers to them that only members get."""
+
+
+class HeardCoordinator(GroupCoordinator):  # type: ignore[misc]  # aiokafka has no types
+    """aiokafka's member of a group, which knows when the group has heard of it last.
+
+    Attributes:
+        heard_at: monotonic time at which that was asked for which the group's coordinator has
+            counted this member in.
+    """
+
+    heard_at = -math.inf
+
+    async def _send_req(self, request: Any) -> Any:
+        asked_at = time.monotonic()
+        answer = await super()._send_req(request)
+        if getattr(answer, "error_code", None) in _COUNTED_IN.get(type(request), ()):
+            self.heard_at = asked_at
+        return answer
+
+
 class RawConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
     """aiokafka's consumer on whole batches: `getmany` answers one record per run."""
 
     __init__ = with_replaced(consumer_module.AIOKafkaConsumer.__init__, AIOKafkaClient=RawClient)
-    start = with_replaced(consumer_module.AIOKafkaConsumer.start, Fetcher=RawFetcher)
+    start = with_replaced(
+        consumer_module.AIOKafkaConsumer.start,
+        Fetcher=RawFetcher,
+        GroupCoordinator=HeardCoordinator,
+    )
+
+    @property
+    def heard_at(self) -> float:
+        """Monotonic time at which this was surely a member of its group last."""
+        return getattr(self._coordinator, "heard_at", -math.inf)
 
 
 class RawProducer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka has no types

@@ -40,6 +40,7 @@ _log = logging.getLogger(__name__)
 _MOST_AT_ONCE = 16
 _MOST_READERS = 4
 _PROGRESS_S = 5.0
+_GROUP_S = 0.1
 _UNKNOWN = TopicIdentity(None, None)
 
 
@@ -134,6 +135,7 @@ class Opening:
                 known = await self._known(partition, None, await self._committed(partition))
                 start = start_without_state(partition, known, self.settings)
                 return await self._begin(partition, self.new_task(partition), None, known, start)
+            await self._counted_in(partition)
             producer = self.producer(partition)
             try:
                 await producer.start()
@@ -141,6 +143,21 @@ class Opening:
             except BaseException:
                 await producer.stop()
                 raise
+
+    async def _counted_in(self, partition: Partition) -> None:
+        """Wait for a word of the group: without one, another member may own the partition by now.
+
+        The fence does not need the group's coordinator. Who reaches all brokers but that one would
+        fence the partition's new owner again and again.
+        """
+        is_told = False
+        while True:
+            if self.consumer.is_member:
+                return
+            if not is_told:
+                _log.warning("%s: not taken over before the group answers", partition)
+            is_told = True
+            await asyncio.sleep(_GROUP_S)
 
     async def _with_state(self, partition: Partition, producer: TransactionalProducer) -> Opened:
         # Before the rows are read: an offset of whoever takes the partition over meanwhile would be

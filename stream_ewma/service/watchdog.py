@@ -80,19 +80,34 @@ class Watchdog:
             StateError: an input topic has become another one.
         """
         turn = 0
-        while True:
-            await asyncio.sleep(ROUND_S)
-            turn += 1
-            if self.consumer.has_died:
-                raise FatalError("the Kafka client has stopped fetching: restart the service")
-            self._update()
-            if turn % _ROUNDS_BETWEEN_QUESTIONS == 0:
-                await self._ask_ends()
-            if turn % _ROUNDS_BETWEEN_TOPICS == 0:
-                await self._check_topics()
-            for watched in list(self._watched.values()):
-                self._look(watched)
-            self._look_for_forgotten()
+        asking: asyncio.Task[None] | None = None
+        try:
+            while True:
+                await asyncio.sleep(ROUND_S)
+                turn += 1
+                if self.consumer.has_died:
+                    raise FatalError("the Kafka client has stopped fetching: restart the service")
+                self._update()
+                if asking is not None and asking.done():
+                    asking.result()
+                    asking = None
+                # Beside the rounds: brokers that do not answer must not stop the watch.
+                if asking is None and turn % _ROUNDS_BETWEEN_QUESTIONS == 0:
+                    asking = asyncio.create_task(self._ask(turn), name="watchdog's questions")
+                for watched in list(self._watched.values()):
+                    self._look(watched)
+                self._look_for_forgotten()
+        finally:
+            if asking is not None:
+                asking.cancel()
+                # Nobody waits for its error any more.
+                asking.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+
+    async def _ask(self, turn: int) -> None:
+        """What the brokers alone know."""
+        await self._ask_ends()
+        if turn % _ROUNDS_BETWEEN_TOPICS == 0:
+            await self._check_topics()
 
     def _update(self) -> None:
         """Watch the pipelines that are there now."""

@@ -87,6 +87,10 @@ class Brokers:
         """The broker that leads a partition."""
         return self.nodes[self.cluster.leaders(topic)[partition] - 1]
 
+    def proxy(self, node: RealBroker) -> Proxy:
+        """The one before a broker."""
+        return self.proxies[self.nodes.index(node)]
+
     def elect_preferred(self, topic: str) -> None:
         """Move the leadership of a topic's partitions to where it belongs."""
         partitions = [TopicPartition(topic, p) for p in range(self.cluster.partitions(topic))]

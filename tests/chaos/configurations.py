@@ -6,6 +6,7 @@ from typing import Any
 
 HALF_LIFE_MS = 20_000
 STALE_AFTER_MS = 120_000
+TTL_MS = 240_000
 REORDER = 4
 REORDER_GRACE_MS = 8_000
 LATE_CUTOFF_MS = 60_000
@@ -29,6 +30,7 @@ class Configuration:
         smoothing: the section `smoothing` of the settings.
         outputs: names of the fields behind `value`, in order.
         stale_after_ms: silence after which a key is reported; None: never.
+        ttl_ms: silence after which a key is forgotten; None: never.
         resets: the field `restart` forgets the key before the reading.
     """
 
@@ -36,6 +38,7 @@ class Configuration:
     smoothing: Mapping[str, Any] = field(hash=False)
     outputs: tuple[str, ...]
     stale_after_ms: int | None = None
+    ttl_ms: int | None = None
     resets: bool = False
 
 
@@ -54,6 +57,7 @@ SORTED = Configuration(
     },
     ("ewma", "count"),
     STALE_AFTER_MS,
+    TTL_MS,
 )
 GUARDED = Configuration(
     "guarded",

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -130,12 +130,14 @@ class Link:
         target: str,
         rules: list[Rule],
         weather: Weather,
+        isolated: Collection[str],
     ) -> None:
         self._from_client, self._to_client = client
         self._from_broker, self._to_broker = broker
         self._target = target
         self._rules = rules
         self._weather = weather
+        self._isolated = isolated
         self._own = Weather()
         self._answers: dict[int, Rule] = {}
         self._held = 0
@@ -172,6 +174,8 @@ class Link:
             request = Request.of(frame)
             self.client = request.client
             self.carried.add(request.api_key)
+            if self.client in self._isolated:
+                self.blackhole(on=True)
             await self._weather.endure(len(frame))
             await self._own.endure(len(frame))
             rule = next((each for each in self._rules if each.applies(request)), None)

@@ -52,6 +52,8 @@ MATRIX: Mapping[int, Row] = {
             "blackhole 3 s",
             "blackhole past the session",
             "slow network",
+            "isolated past the session",
+            "isolated from the group's coordinator",
         ),
     ),
     13: Row(

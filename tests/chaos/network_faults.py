@@ -1,5 +1,6 @@
 """The network between the members and the brokers: cut, silent, slow, forgetful, repeating."""
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import partial
 
@@ -8,11 +9,14 @@ from tests.support.waiting import wait_until
 from . import links, refusals
 from .failpoints import Action, Failpoint, Site
 from .feeder import monotonic
+from .fleet import Member
 from .links import Deed
 from .process_faults import PAST_SESSION_S
-from .scene import Fault, Outcome, Scene, pause
+from .proxy import Proxy
+from .scene import BUDGET_S, Fault, Outcome, Scene, pause
 
 HIT_S = 30.0
+ISOLATED_ROUNDS = 3
 
 
 def cut(scene: Scene) -> Outcome:
@@ -48,6 +52,43 @@ def blackhole(scene: Scene, seconds: float) -> Outcome:
     return Outcome(
         hit=True, detail=f"{seconds} s", recovery=_since(scene, mark, healed, "blackhole")
     )
+
+
+def isolated(scene: Scene) -> Outcome:
+    """One member alone reaches no broker, past its session; the others take over meanwhile."""
+    victim, partitions = scene.owner()
+    return _isolated(scene, victim, partitions, scene.brokers.proxies)
+
+
+def without_group(scene: Scene) -> Outcome:
+    """One member alone does not reach the group's coordinator, but all other brokers.
+
+    It could fence whoever takes over from it, and must not.
+    """
+    victim, partitions = scene.owner()
+    coordinator = scene.brokers.group_coordinator(scene.chaos.group)
+    return _isolated(scene, victim, partitions, [scene.brokers.proxy(coordinator)])
+
+
+def _isolated(
+    scene: Scene, victim: Member, partitions: list[int], proxies: Iterable[Proxy]
+) -> Outcome:
+    members = scene.chaos.fleet.living
+    began = monotonic()
+    with ExitStack() as stack:
+        for proxy in proxies:
+            stack.enter_context(proxy.isolated(victim.name))
+        wait_until(lambda: victim.name not in scene.chaos.owners().values(), timeout_s=BUDGET_S)
+        taken_over = scene.wait_outputs(scene.mark(), partitions) - began
+        # Whoever has taken over goes on, and is not fenced by the one who knows of nothing.
+        for _ in range(ISOLATED_ROUNDS):
+            pause(PAST_SESSION_S / ISOLATED_ROUNDS)
+            scene.wait_outputs(scene.mark(), partitions)
+    scene.wait_outputs(scene.mark())
+    for member in members:
+        if not member.alive:
+            raise RuntimeError(f"ended with {member.process.returncode}:\n{member.end_of_log}")
+    return Outcome(bool(partitions), f"{victim.name} {partitions}", {"isolated": taken_over})
 
 
 def half_open(scene: Scene, api_key: int) -> Outcome:
@@ -188,6 +229,8 @@ FAULTS = [
     Fault("brokers away past the session", partial(away, seconds=PAST_SESSION_S)),
     Fault("blackhole 3 s", partial(blackhole, seconds=3.0)),
     Fault("blackhole past the session", partial(blackhole, seconds=PAST_SESSION_S)),
+    Fault("isolated past the session", isolated),
+    Fault("isolated from the group's coordinator", without_group, brokers=3),
     Fault("half-open heartbeats", partial(half_open, api_key=links.HEARTBEAT)),
     Fault("half-open fetches", partial(half_open, api_key=links.FETCH)),
     Fault("half-open transactions", partial(half_open, api_key=links.END_TXN)),

@@ -75,7 +75,8 @@ class PartitionOracle:
     Attributes:
         outputs: what must have come out, in order.
         dead_letters: what must have been refused, in order.
-        rows: the state of each key ever seen, in the order of their first readings.
+        rows: the state of each key that is not forgotten, in the order of their first readings.
+        expired: how many keys were forgotten.
         event_time: greatest event time heard; None before.
         next_offset: offset after the last record taken in.
     """
@@ -86,6 +87,7 @@ class PartitionOracle:
     outputs: list[Output] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     rows: dict[bytes, Row] = field(default_factory=dict)
+    expired: int = 0
     event_time: int | None = None
     next_offset: int = 0
 
@@ -142,23 +144,35 @@ class PartitionOracle:
         return reason
 
     def _hear(self, offset: int, time: int) -> None:
-        """Event time moves on; at each tick, keys that are silent are reported, once."""
-        allowed = self.configuration.stale_after_ms
-        if allowed is None:
+        """Event time moves on: keys that are silent are reported, once, and later forgotten."""
+        stale_after_ms, ttl_ms = self.configuration.stale_after_ms, self.configuration.ttl_ms
+        if stale_after_ms is None and ttl_ms is None:
             return
-        tick_ms = allowed // TICKS
         before = self.event_time
-        self.event_time = time if before is None else max(before, time)
-        tick = self.event_time // tick_ms
+        self.event_time = now = time if before is None else max(before, time)
+        for key in self._silent(stale_after_ms, before, now):
+            row = self.rows[key]
+            if not row.stale:
+                value = self._value(key, now, None, row.snapshot(), stale=True)
+                row.stale = True
+                self.outputs.append(Output(offset, key, value, now, ()))
+        for key in self._silent(ttl_ms, before, now):
+            del self.rows[key]
+            self.expired += 1
+
+    def _silent(self, allowed_ms: int | None, before: int | None, now: int) -> list[bytes]:
+        """Keys, by their bytes, that are silent for so long; told at ticks of event time alone."""
+        if allowed_ms is None:
+            return []
+        tick_ms = allowed_ms // TICKS
+        tick = now // tick_ms
         if before is not None and before // tick_ms == tick:
-            return
-        for key, row in sorted(self.rows.items()):  # by the bytes of the keys
-            last = row.last_time
-            if row.stale or last is None or -(-(last + allowed) // tick_ms) > tick:
-                continue
-            value = self._value(key, self.event_time, None, row.snapshot(), stale=True)
-            row.stale = True
-            self.outputs.append(Output(offset, key, value, self.event_time, ()))
+            return []
+        return sorted(
+            key
+            for key, row in self.rows.items()
+            if row.last_time is not None and -(-(row.last_time + allowed_ms) // tick_ms) <= tick
+        )
 
     def _value(
         self,

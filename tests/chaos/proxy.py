@@ -28,6 +28,7 @@ class Proxy(ThreadedServer):
         self._refuses = False
         self._rules: list[Rule] = []
         self._links: set[Link] = set()
+        self._isolated: set[str] = set()
 
     @property
     def link_count(self) -> int:
@@ -63,6 +64,21 @@ class Proxy(ThreadedServer):
             yield
         finally:
             self._do(self._live_weather().calm.set)
+
+    @contextmanager
+    def isolated(self, client: str) -> Iterator[None]:
+        """Let nothing of one client through meanwhile; its connections stay open."""
+
+        def work(on: bool) -> None:
+            (self._isolated.add if on else self._isolated.discard)(client)
+            for link in self._found(client, None):
+                link.blackhole(on)
+
+        self._do(lambda: work(on=True))
+        try:
+            yield
+        finally:
+            self._do(lambda: work(on=False))
 
     @contextmanager
     def half_open(self, client: str = "", *, carried: int | None = None) -> Iterator[int]:
@@ -138,7 +154,9 @@ class Proxy(ThreadedServer):
         except OSError:
             reset(back)
             return
-        link = Link((client, back), broker, self._target, self._rules, self._live_weather())
+        link = Link(
+            (client, back), broker, self._target, self._rules, self._live_weather(), self._isolated
+        )
         self._links.add(link)
         try:
             await link.carry()

@@ -51,6 +51,7 @@ def settings_of(
             **({"reset": "restart"} if configuration.resets else {}),
         },
         "smoothing": dict(configuration.smoothing),
+        "state": {} if configuration.ttl_ms is None else {"ttl": f"{configuration.ttl_ms}ms"},
         "output": {"max_batch_bytes": 100_000},
         "http": {"port": 0},
         "log": {"format": "console"},

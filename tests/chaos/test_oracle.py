@@ -70,6 +70,7 @@ def test_the_engine_and_the_judge_agree_on_an_undisturbed_run(name: str, tmp_pat
     if name != "plain":
         assert "late" in reasons
         assert sum(b'"stale":true' in (o.value or b"") for o in outputs) > 100
+    assert (oracle.expired > 20) == (CONFIGURATIONS[name].ttl_ms is not None)
 
 
 def engine_task(name: str, folder: Path) -> PartitionTask:

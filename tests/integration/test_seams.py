@@ -54,6 +54,7 @@ def test_this_aiokafka_lies_in_the_range_the_package_asks_for():
     [
         (fetcher_module.Fetcher._proc_fetch_request, "MemoryRecords", fetcher_module),
         (AIOKafkaConsumer.start, "Fetcher", consumer_module),
+        (AIOKafkaConsumer.start, "GroupCoordinator", consumer_module),
         (AIOKafkaConsumer.__init__, "AIOKafkaClient", consumer_module),
         (AIOKafkaProducer.__init__, "AIOKafkaClient", producer_module),
         (AIOKafkaProducer.__init__, "Sender", producer_module),
@@ -70,6 +71,7 @@ def test_this_aiokafka_lies_in_the_range_the_package_asks_for():
     ids=[
         "records of a fetch response",
         "fetcher of a consumer",
+        "member of a group of a consumer",
         "client of a consumer",
         "client of a producer",
         "sender of a producer",

@@ -7,6 +7,7 @@ import pytest
 from stream_ewma.engine.step import Restored
 from stream_ewma.kafka.changelog import PositionLostError
 from stream_ewma.kafka.consumer import Partition
+from stream_ewma.service import opening as module
 from stream_ewma.service.counters import Counters
 from stream_ewma.service.opening import Opening, Parts
 from stream_ewma.service.standby import Copy
@@ -75,8 +76,18 @@ class Task:
 
 
 class Consumer:
-    def __init__(self, calls: Calls) -> None:
+    """Of a group that does not answer at first."""
+
+    def __init__(self, calls: Calls, silences: int = 0) -> None:
         self._calls = calls
+        self._silences = silences
+
+    @property
+    def is_member(self) -> bool:
+        self._silences -= 1
+        if self._silences >= 0:
+            self._calls.append("not a member")
+        return self._silences < 0
 
     async def committed(self, partitions):
         self._calls.append("offset asked")
@@ -127,3 +138,20 @@ async def test_only_after_the_fence_and_the_offset_what_the_copy_lacks_is_read(c
 
     assert log == calls
     assert opened.task.runs == list(range(7))
+
+
+async def test_before_the_group_answers_nobody_is_fenced(monkeypatch):
+    monkeypatch.setattr(module, "_GROUP_S", 0.0)
+    log = Calls()
+    made = {
+        name: type(name, (base,), {"calls": log})
+        for name, base in {"producer": Producer, "reader": Reader, "task": Task}.items()
+    }
+    with ThreadPoolExecutor(1) as threads:
+        opening = Opening(
+            load(), object(), Parts(**made), Consumer(log, 3), {}, threads, (1, 2), Counters()
+        )
+
+        await opening.open(PARTITION)
+
+    assert log == [*["not a member"] * 3, "fenced", "offset asked", "read from None"]

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Collection
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,9 @@ from stream_ewma.service.watchdog import MOST_IDLE_ROUNDS, LoopGuard, Watchdog
 from stream_ewma.settings import load_settings
 
 PARTITION = Partition("readings", 0)
+TURNS = 10
+NO_ANSWER = -1
+turn = partial(asyncio.sleep, 0)
 
 
 class Scene:
@@ -58,6 +62,8 @@ class Scene:
             await self.subject.run()
 
     async def _sleep(self, _seconds: float) -> None:
+        for _ in range(TURNS):  # of the loop: the questions get on beside the rounds
+            await turn()
         if self._rounds == 0:
             raise asyncio.CancelledError
         self._rounds -= 1
@@ -66,6 +72,8 @@ class Scene:
         assert partitions, "a question about nothing has an answer without a broker"
         if isinstance(self.end, Exception):
             raise self.end
+        if self.end == NO_ANSWER:
+            await asyncio.Event().wait()
         return {PARTITION: (0, self.end)}
 
     async def _identities(self, _settings: object) -> dict[str, tuple[str | None, int | None]]:
@@ -119,6 +127,13 @@ async def test_without_an_answer_about_the_end_nothing_is_concluded(scene: Scene
     scene.end = BrokerUnavailableError("no answer")
     await scene.rounds(2 * MOST_IDLE_ROUNDS)
     assert scene.recovered == []
+
+
+async def test_a_question_without_an_answer_does_not_stop_the_watch(scene: Scene) -> None:
+    scene.end = NO_ANSWER
+    scene.pipeline.position = 20
+    await scene.rounds(MOST_IDLE_ROUNDS)
+    assert len(scene.recovered) == 1
 
 
 async def test_brokers_that_do_not_answer_are_told_by_who_has_nothing_to_do(scene: Scene) -> None:
