@@ -108,7 +108,7 @@ class Brokers:
 
     def _leader_of(self, topic: str, key: str) -> RealBroker:
         partitions = self.cluster.partitions(topic)
-        return self.leader(topic, (java_hash(key) & 0x7FFFFFFF) % partitions)
+        return self.leader(topic, abs(java_hash(key)) % partitions)
 
     def _registered(self) -> int:
         return len(self.cluster.admin.list_topics(timeout=REQUEST_TIMEOUT_S).brokers)
@@ -120,4 +120,4 @@ def java_hash(text: str) -> int:
     found = 0
     for unit in units:
         found = (found * 31 + unit) & 0xFFFFFFFF
-    return found
+    return found - (1 << 32) if found >> 31 else found

@@ -16,7 +16,8 @@ from .proxy import Proxy
 from .scene import BUDGET_S, Fault, Outcome, Scene, pause
 
 HIT_S = 30.0
-ISOLATED_ROUNDS = 3
+LONG_S = 60.0
+FENCED = ": fenced: "
 
 
 def cut(scene: Scene) -> Outcome:
@@ -57,7 +58,7 @@ def blackhole(scene: Scene, seconds: float) -> Outcome:
 def isolated(scene: Scene) -> Outcome:
     """One member alone reaches no broker, past its session; the others take over meanwhile."""
     victim, partitions = scene.owner()
-    return _isolated(scene, victim, partitions, scene.brokers.proxies)
+    return _isolated(scene, victim, partitions, scene.brokers.proxies, PAST_SESSION_S)
 
 
 def without_group(scene: Scene) -> Outcome:
@@ -67,11 +68,11 @@ def without_group(scene: Scene) -> Outcome:
     """
     victim, partitions = scene.owner()
     coordinator = scene.brokers.group_coordinator(scene.chaos.group)
-    return _isolated(scene, victim, partitions, [scene.brokers.proxy(coordinator)])
+    return _isolated(scene, victim, partitions, [scene.brokers.proxy(coordinator)], LONG_S)
 
 
 def _isolated(
-    scene: Scene, victim: Member, partitions: list[int], proxies: Iterable[Proxy]
+    scene: Scene, victim: Member, partitions: list[int], proxies: Iterable[Proxy], seconds: float
 ) -> Outcome:
     members = scene.chaos.fleet.living
     began = monotonic()
@@ -80,15 +81,21 @@ def _isolated(
             stack.enter_context(proxy.isolated(victim.name))
         wait_until(lambda: victim.name not in scene.chaos.owners().values(), timeout_s=BUDGET_S)
         taken_over = scene.wait_outputs(scene.mark(), partitions) - began
-        # Whoever has taken over goes on, and is not fenced by the one who knows of nothing.
-        for _ in range(ISOLATED_ROUNDS):
-            pause(PAST_SESSION_S / ISOLATED_ROUNDS)
-            scene.wait_outputs(scene.mark(), partitions)
+        before = _fenced(members, victim)
+        pause(seconds)
+        scene.wait_outputs(scene.mark(), partitions)
+        if _fenced(members, victim) != before:
+            raise RuntimeError(f"{victim.name} fences its successors:\n{scene.chaos.fleet.logs()}")
     scene.wait_outputs(scene.mark())
     for member in members:
         if not member.alive:
             raise RuntimeError(f"ended with {member.process.returncode}:\n{member.end_of_log}")
     return Outcome(bool(partitions), f"{victim.name} {partitions}", {"isolated": taken_over})
+
+
+def _fenced(members: Iterable[Member], victim: Member) -> int:
+    """How often others than the victim have found that somebody fenced them."""
+    return sum(member.log.count(FENCED) for member in members if member is not victim)
 
 
 def half_open(scene: Scene, api_key: int) -> Outcome:
