@@ -125,6 +125,19 @@ def test_a_key_of_another_member_is_not_said_to_be_nowhere(serve, open_page):
     expect(page.locator("#found-note")).to_have_text("not on this member: ask 10.0.0.7:9464")
 
 
+def test_a_link_to_a_key_of_another_member_says_where_to_ask(serve, open_page):
+    server = serve([b"pump-1"])
+    server.member.elsewhere = "10.0.0.7:9464"
+    page = open_page(f"{server.address}#key=pump-1&key=pump-2")
+
+    expect(page.locator(".panel .readout")).to_have_text(
+        [
+            "waiting for a record; so far: ewma 21.5 · count 7",
+            "not on this member: ask 10.0.0.7:9464",
+        ]
+    )
+
+
 def test_text_of_a_stream_is_never_markup(serve, open_page):
     evil = b"<img src=x onerror=alert(1)><script>alert(2)</script>"
     server = serve([evil], [evil])

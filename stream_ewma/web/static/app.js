@@ -1,5 +1,6 @@
 // The live page: what the service smooths, and how it is.
 
+import { ask, askKey } from "./asking.js";
 import { Board } from "./board.js";
 import { byId, make, setText } from "./dom.js";
 import { Naming, smoothingWords } from "./names.js";
@@ -77,12 +78,14 @@ function watch() {
   stream.watch(keys, isGathering ? OTHERS : 0);
 }
 
-/** What a key's state is, until a record comes. */
+/** What a key's state is, until a record comes; or that none will come here. */
 async function recall(key) {
-  const found = await ask(`/v1/keys/${encodeURIComponent(key)}`);
-  if (found) {
-    const { ewma, count } = found;
-    board.showState(key, { outputs: { ewma, count } });
+  try {
+    const { state, owner } = await askKey(key);
+    if (state) board.showState(key, { outputs: { ewma: state.ewma, count: state.count } });
+    if (owner) board.showElsewhere(key, owner);
+  } catch {
+    // No answer: the connection's own state says so.
   }
 }
 
@@ -96,15 +99,6 @@ async function chooseIdle() {
     board.showState(found.key, { outputs: { ewma: found.ewma, count: found.count } });
   }
   if (!keys.length) setTimeout(chooseIdle, IDLE_MS);
-}
-
-async function ask(path) {
-  try {
-    const answer = await fetch(path);
-    return answer.ok ? await answer.json() : null;
-  } catch {
-    return null;
-  }
 }
 
 // -- what is shown ----------------------------------------------------------------------------------

@@ -69,6 +69,10 @@ export class Board {
     for (const panel of this._panels.get(key) ?? []) panel.showState(state);
   }
 
+  showElsewhere(key, owner) {
+    for (const panel of this._panels.get(key) ?? []) panel.showElsewhere(owner);
+  }
+
   add(sample) {
     const series = this._series.get(sample.key);
     if (!series) return false;

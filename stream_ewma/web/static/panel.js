@@ -1,5 +1,6 @@
 // One plot with its numbers: a value of a key.
 
+import { elsewhere } from "./asking.js";
 import { brief, clock, exact, make, setText, whole } from "./dom.js";
 import { attachGestures } from "./gestures.js";
 import { layersOf, plotOptions, uPlot } from "./options.js";
@@ -84,6 +85,11 @@ export class Panel {
     if (this.series.length || !state) return;
     const outputs = Object.entries(state.outputs).map(([name, each]) => `${name} ${exact(each)}`);
     setText(this._readout, `waiting for a record; so far: ${outputs.slice(0, 4).join(" · ")}`);
+  }
+
+  /** Another member has the key: no sample of it comes to this page. */
+  showElsewhere(owner) {
+    if (!this.series.length) setText(this._readout, elsewhere(owner));
   }
 
   /** Draw what there is between `range.min` and `range.max`. */

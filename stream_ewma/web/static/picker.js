@@ -1,5 +1,6 @@
 // Finding a key by how it begins, among however many.
 
+import { askKey, elsewhere } from "./asking.js";
 import { brief, byId, make, setText } from "./dom.js";
 
 const PAUSE_MS = 150;
@@ -21,7 +22,7 @@ export class Picker {
     this._asking = new AbortController();
     this._keys = [];
     this._cursor = "";
-    this._elsewhere = "";
+    this._owner = null;
     this._at = -1;
     this._listen();
   }
@@ -128,14 +129,12 @@ export class Picker {
 
   /** The key that is just what was typed: found at once, among however many. */
   async _whole(signal) {
-    this._elsewhere = "";
+    this._owner = null;
     if (!this._box.value) return;
-    const answer = await fetch(`/v1/keys/${encodeURIComponent(this._box.value)}`, { signal });
-    if (answer.status !== 200 && answer.status !== 421) return;
-    const found = await answer.json();
+    const { state, owner } = await askKey(this._box.value, signal);
     if (signal.aborted) return;
-    if (answer.status === 200) this._offer(found);
-    else this._elsewhere = found.owner ?? "another member";
+    if (state) this._offer(state);
+    this._owner = owner ?? null;
   }
 
   async _page(signal) {
@@ -177,8 +176,7 @@ export class Picker {
     else setText(this._note, count === 1 ? "1 key" : `${count} keys${this._cursor ? " so far" : ""}`);
   }
 
-  /** A member knows its own partitions' keys, and whose the others are. */
   _nowhere() {
-    return this._elsewhere ? `not on this member: ask ${this._elsewhere}` : "no such key";
+    return this._owner ? elsewhere(this._owner) : "no such key";
   }
 }
