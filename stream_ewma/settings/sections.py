@@ -172,7 +172,7 @@ class OutputSettings(Section):
     emit: Annotated[EmitSettings | None, Emit] = None
     """Which results are published: every, {interval: 1s}, or {on_change: 0.1}, for each series."""
     headers: Literal["pass", "drop"] = "pass"
-    """Whether the input record's headers are passed on."""
+    """Whether the input record's headers are passed on; drop leaves out traceparent, too."""
     compression_type: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "none"
     """Compression of the batches sent."""
     max_batch_bytes: Annotated[Whole, Field(ge=1024, le=2**31 - 1)] = 900_000
