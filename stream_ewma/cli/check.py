@@ -5,6 +5,9 @@ stream-ewma check stream-ewma.yaml
 stream-ewma check --config stream-ewma.yaml --smoothing.half_life 30s
 stream-ewma check --online
 
+What works but should not stay so, as a password that would travel in clear text, is a line that
+begins with `warning:`.
+
 With --online also everything that the service needs of the brokers, a line for each thing: names,
 connections, certificates, login, versions, topics, permissions, the group and its lag. It ends with
 0 if all is well, 1 if not, and 69 or 77 if no broker lets this client in. A member that runs
@@ -20,11 +23,13 @@ from typing import Final
 
 from stream_ewma.cli import settings_flags
 from stream_ewma.settings import Settings
+from stream_ewma.settings.cautions import cautions
 from stream_ewma.settings.smoothing import FACTOR_NAMES
 from stream_ewma.settings.sources import config_file, process_environment
 from stream_ewma.settings.values import format_duration
 
 FLAGS: Final = ("online", "deny-warnings")
+FINDINGS: Final = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,11 +55,14 @@ def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
     arguments.config = arguments.file or arguments.config or config_file(process_environment())
     settings = settings_flags.load(arguments, unknown)
     sys.stdout.write(f"{arguments.config or 'settings'}: ok\n{summary(settings)}")
+    warned = cautions(settings)
+    sys.stdout.writelines(f"warning: {line}\n" for line in warned)
     if arguments.online:
         # By name, so that a check without brokers need not wait for what speaks to them.
         online = import_module("stream_ewma.cli.check_online")
-        return int(online.run_online(settings, deny_warnings=arguments.deny_warnings))
-    return 0
+        denied = arguments.deny_warnings
+        return int(online.run_online(settings, warned=len(warned), deny_warnings=denied))
+    return FINDINGS if warned and arguments.deny_warnings else 0
 
 
 def summary(settings: Settings) -> str:

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from typing import Final
 
+from stream_ewma.cli.check import FINDINGS
 from stream_ewma.cli.recorded import printable
 from stream_ewma.cli.tables import counted, is_ascii_only
 from stream_ewma.kafka.online import bootstrap_ticks, cluster_ticks
@@ -14,7 +15,6 @@ from stream_ewma.kafka.ticks import Sign, Tick
 from stream_ewma.settings import Settings
 from stream_ewma.settings.sources import process_environment
 
-_FINDINGS: Final = 1
 _SIGNS: Final = {Sign.GOOD: "✓", Sign.WARNING: "!", Sign.PROBLEM: "✗", Sign.UNKNOWN: "?"}
 _PLAIN_SIGNS: Final = {
     Sign.GOOD: "ok",
@@ -25,15 +25,21 @@ _PLAIN_SIGNS: Final = {
 _COLOURS: Final = {Sign.GOOD: "32", Sign.WARNING: "33", Sign.PROBLEM: "31", Sign.UNKNOWN: "2"}
 
 
-def run_online(settings: Settings, *, deny_warnings: bool) -> int:
-    """Look at everything; 0 if it is good, 1 if not, 69 or 77 if no broker lets this client in."""
+def run_online(settings: Settings, *, warned: int, deny_warnings: bool) -> int:
+    """Look at everything; 0 if it is good, 1 if not, 69 or 77 if no broker lets this client in.
+
+    Args:
+        settings: everything.
+        warned: how many warnings there were before.
+        deny_warnings: they are findings, too.
+    """
     # aiokafka logs what the lines here say better.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    return asyncio.run(_run(settings, deny_warnings=deny_warnings))
+    seen = Counter({Sign.WARNING: warned})
+    return asyncio.run(_run(settings, seen, deny_warnings=deny_warnings))
 
 
-async def _run(settings: Settings, *, deny_warnings: bool) -> int:
-    seen: Counter[Sign] = Counter()
+async def _run(settings: Settings, seen: Counter[Sign], *, deny_warnings: bool) -> int:
     plain = is_ascii_only()
     coloured = sys.stdout.isatty() and not process_environment().get("NO_COLOR")
 
@@ -53,7 +59,7 @@ async def _run(settings: Settings, *, deny_warnings: bool) -> int:
         show(tick)
     sys.stdout.write(summary(seen))
     is_bad = seen[Sign.PROBLEM] or (deny_warnings and seen[Sign.WARNING])
-    return _FINDINGS if is_bad else 0
+    return FINDINGS if is_bad else 0
 
 
 def tick_line(tick: Tick, *, plain: bool, coloured: bool) -> str:

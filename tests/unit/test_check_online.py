@@ -145,3 +145,25 @@ def test_warnings_are_findings_where_they_are_denied(
     monkeypatch.setattr(check_online, "cluster_ticks", cluster)
 
     assert main(["check", str(file), "--online", *flags]) == code
+
+
+def test_what_the_settings_are_warned_of_counts_with_what_the_brokers_are(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def bootstrap(_settings: object) -> AsyncIterator[tuple[Tick, bool]]:
+        yield good("this"), True
+
+    async def cluster(_settings: object) -> AsyncIterator[Tick]:
+        yield good("that")
+
+    monkeypatch.setattr(check_online, "bootstrap_ticks", bootstrap)
+    monkeypatch.setattr(check_online, "cluster_ticks", cluster)
+    monkeypatch.setenv("STREAM_EWMA_KAFKA__SASL_PASSWORD", "hunter2")
+    flags = ["--kafka.security_protocol", "SASL_PLAINTEXT", "--kafka.sasl_mechanism", "PLAIN"]
+    flags += ["--kafka.sasl_username", "u", "--kafka.bootstrap_servers", "k1:9092"]
+
+    assert main(["check", str(file), "--online", *flags]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("warning: ") for line in printed) == 1
+    assert printed[-1] == "1 warning"
+    assert main(["check", str(file), "--online", "--deny-warnings", *flags]) == 1

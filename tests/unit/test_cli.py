@@ -150,6 +150,43 @@ def test_check_needs_no_file(command):
     assert "writes a-ewma, b-ewma (json), span 9;" in printed.out
 
 
+def over_sasl(servers: str, protocol: str, mechanism: str = "PLAIN") -> tuple[str, ...]:
+    return (
+        *("--kafka.bootstrap_servers", servers, "--kafka.security_protocol", protocol),
+        *("--kafka.sasl_mechanism", mechanism, "--kafka.sasl_username", "u"),
+    )
+
+
+def test_a_password_that_travels_in_clear_text_is_warned_of(command, monkeypatch):
+    monkeypatch.setenv("STREAM_EWMA_KAFKA__SASL_PASSWORD", "hunter2")
+    flags = over_sasl("localhost:9092, k1:9092, [fd00::1]:9092", "SASL_PLAINTEXT")
+
+    printed = command("check", "good.yaml", *flags)
+
+    assert (printed.code, printed.err) == (0, "")
+    assert printed.out.startswith("good.yaml: ok\n")
+    (line,) = [line for line in printed.out.splitlines() if line.startswith("warning: ")]
+    assert "the password to k1:9092, [fd00::1]:9092 in clear text; write SASL_SSL" in line
+    assert "hunter2" not in printed.out
+    assert command("check", "good.yaml", *flags, "--deny-warnings").code == 1
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        over_sasl("k1:9092", "SASL_SSL"),
+        over_sasl("k1:9092", "SASL_PLAINTEXT", "SCRAM-SHA-512"),
+        over_sasl("localhost:9092,127.0.0.2:9092,[::1]:9092", "SASL_PLAINTEXT"),
+    ],
+)
+def test_a_password_that_does_not_is_not(command, monkeypatch, flags: tuple[str, ...]):
+    monkeypatch.setenv("STREAM_EWMA_KAFKA__SASL_PASSWORD", "hunter2")
+
+    printed = command("check", "good.yaml", *flags, "--deny-warnings")
+
+    assert (printed.code, "warning" in printed.out) == (0, False)
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
