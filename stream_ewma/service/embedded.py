@@ -22,6 +22,11 @@ class Smoother:
     Entering waits until its partitions are being worked on; leaving finishes, delivers, commits and
     leaves the group. If it fails meanwhile, `wait` and leaving the block raise what it failed of.
 
+    It sets up no logging: lines go to the loggers `stream_ewma` and `aiokafka`, for the program to
+    show. At DEBUG the latter prints records and the bytes of a SASL PLAIN login, password included,
+    which `stream-ewma run` keeps out and the program has to keep out by itself:
+    `logging.getLogger("aiokafka").setLevel(logging.WARNING)`.
+
     Args:
         settings: as `load_settings` reads them; the `http` and `log` sections do nothing here.
 

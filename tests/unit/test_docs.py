@@ -5,6 +5,7 @@ import re
 import shlex
 from pathlib import Path
 
+from stream_ewma import Smoother
 from stream_ewma.cli import settings_flags
 from stream_ewma.cli.commands import COMMANDS, module_of, takes_settings
 from stream_ewma.kafka.permissions import WANTED
@@ -51,6 +52,14 @@ def test_the_readmes_permissions_are_those_that_are_looked_for():
             rf"^\| {re.escape(rows[role])} \| (.*) \|$", README.read_text(), re.MULTILINE
         )
         assert {"Describe", *line.split(", ")} == {"Describe", *(each.text for each in operations)}
+
+
+def test_who_embeds_the_service_is_told_how_to_keep_passwords_out_of_the_log():
+    # The service's own log does that by itself; a program's is the program's business.
+    line = 'logging.getLogger("aiokafka").setLevel(logging.WARNING)'
+
+    assert line in (Smoother.__doc__ or "")
+    assert line in README.read_text("utf-8")
 
 
 def test_links_in_the_readme_lead_to_files():
