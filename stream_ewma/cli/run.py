@@ -18,6 +18,7 @@ from typing import Final
 
 from stream_ewma import __version__
 from stream_ewma.cli import settings_flags
+from stream_ewma.cli.notifying import Notifier
 from stream_ewma.errors import DrainError, StreamEwmaError
 from stream_ewma.events import fields
 from stream_ewma.service import logs
@@ -29,6 +30,7 @@ from stream_ewma.service.overview import Overview
 from stream_ewma.service.warm import is_warming
 from stream_ewma.service.watchdog import LoopGuard
 from stream_ewma.settings import Settings
+from stream_ewma.settings.sources import process_environment
 from stream_ewma.web.server import serving
 
 _log = logging.getLogger("stream_ewma.run")
@@ -99,11 +101,14 @@ async def _serve(settings: Settings, *, once: bool) -> None:
     loop = asyncio.get_running_loop()
     guard = LoopGuard(loop)
     guard.start()
+    notifier = Notifier(process_environment())
+    notifier.feed()
 
     def on_signal() -> None:
         if stop.is_set():
             os._exit(_EXIT_INTERRUPTED)
         _log.info("stopping: finishing, delivering and committing", extra=fields("stopping"))
+        notifier.tell("STOPPING=1")
         stop.set()
         seconds = settings.delivery.shutdown_timeout / 1000 + _LAST_GRACE_S
         line = f"the end took longer than {seconds:.0f} s: what was not committed is read again"
@@ -118,6 +123,7 @@ async def _serve(settings: Settings, *, once: bool) -> None:
         gc.collect()
         gc.freeze()
         _log.info("ready", extra=fields("ready"))
+        notifier.tell("READY=1")
 
     try:
         async with serving(settings) as window:

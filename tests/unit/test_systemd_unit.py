@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stream_ewma.cli.run import _LAST_GRACE_S
+from stream_ewma.service.watchdog import BLOCKED_S
 from stream_ewma.settings import load_settings
 from stream_ewma.settings.names import settings
 from stream_ewma.settings.sources import PREFIX
@@ -82,8 +83,13 @@ def test_systemd_waits_for_the_end_of_a_stop():
     assert seconds("TimeoutStopSec") > defaults.delivery.shutdown_timeout / 1000 + _LAST_GRACE_S
 
 
-def test_the_service_does_not_promise_a_notification_that_it_does_not_send():
-    assert one("Type") == "exec"
+def test_a_start_takes_as_long_as_compiling_and_restoring_do():
+    assert one("Type") == "notify"
+    assert one("TimeoutStartSec") == "infinity"
+
+
+def test_systemd_ends_it_only_where_its_own_guard_has_not():
+    assert seconds("WatchdogSec") > BLOCKED_S
 
 
 def test_secrets_are_credentials_named_as_the_settings():
