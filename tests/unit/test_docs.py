@@ -5,7 +5,7 @@ import re
 import shlex
 from pathlib import Path
 
-from stream_ewma import Smoother
+from stream_ewma import Smoother, __version__
 from stream_ewma.cli import settings_flags
 from stream_ewma.cli.commands import COMMANDS, module_of, takes_settings
 from stream_ewma.kafka.permissions import WANTED
@@ -60,6 +60,13 @@ def test_who_embeds_the_service_is_told_how_to_keep_passwords_out_of_the_log():
 
     assert line in (Smoother.__doc__ or "")
     assert line in README.read_text("utf-8")
+
+
+def test_the_version_that_is_here_is_one_that_gets_security_fixes():
+    minor = __version__.rpartition(".")[0]
+
+    assert f"\n| {minor}.x | yes |\n" in README.with_name("SECURITY.md").read_text("utf-8")
+    assert "](SECURITY.md)" in README.read_text("utf-8")
 
 
 def test_links_in_the_readme_lead_to_files():
