@@ -212,7 +212,11 @@ class _Metrics(Collector):
 
     def _member(self) -> Iterator[Metric]:
         overview = self._overview
-        rebalances = _counter("rebalances", "What the group has done.", ["event"])
+        text = (
+            "Times the group has assigned or revoked partitions; lost: partitions that another"
+            " member had taken without that, as a fenced commit showed."
+        )
+        rebalances = _counter("rebalances", text, ["event"])
         rebalances.add_metric(["assigned"], overview.counters.assignments)
         rebalances.add_metric(["revoked"], overview.counters.revocations)
         rebalances.add_metric(["lost"], overview.counters.failures["fenced"])

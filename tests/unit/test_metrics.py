@@ -1,6 +1,7 @@
 """Metrics: their names, how many series they are, and that Prometheus takes them."""
 
 import asyncio
+import re
 import subprocess
 from collections import defaultdict
 
@@ -132,6 +133,11 @@ def test_counts_are_told_by_topic_partition_and_reason(text):
     assert found["stream_ewma_end_to_end_latency_seconds_sum", "air"] == pytest.approx(9.001)
     assert found["stream_ewma_state_restore_progress", "1", "air"] == 0
     assert ("stream_ewma_consumer_lag", "1", "air") not in found  # not known yet
+
+
+def test_what_is_lost_is_told_by_fenced_commits_and_says_so(text):
+    assert 'stream_ewma_rebalances_total{event="lost"} 2.0' in text
+    assert re.search("# HELP stream_ewma_rebalances_total .*lost: .* fenced", text)
 
 
 def test_keys_are_in_no_label(text):
