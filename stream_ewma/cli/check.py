@@ -2,6 +2,7 @@
 
 stream-ewma check
 stream-ewma check stream-ewma.yaml
+stream-ewma check config/*.yaml    each by itself; the worst one is the exit code
 stream-ewma check --config stream-ewma.yaml --smoothing.half_life 30s
 stream-ewma check --online
 
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from stream_ewma.cli import settings_flags
+from stream_ewma.errors import SettingsError
 from stream_ewma.settings import Settings
 from stream_ewma.settings.cautions import cautions
 from stream_ewma.settings.smoothing import FACTOR_NAMES
@@ -33,9 +35,9 @@ FINDINGS: Final = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The file, and the flags of every setting."""
-    parser.usage = "%(prog)s [FILE] [FLAGS]"
-    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="as --config FILE")
+    """The files, and the flags of every setting."""
+    parser.usage = "%(prog)s [FILE...] [FLAGS]"
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="as --config FILE")
     parser.add_argument("--online", action="store_true", help="look at the brokers as well")
     parser.add_argument(
         "--deny-warnings", action="store_true", help="end with 1 for what is only a warning, too"
@@ -44,16 +46,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
-    """Print that the settings are good, and what they amount to.
-
-    Raises:
-        SettingsError: they are not.
-    """
-    if arguments.file is not None and arguments.config is not None:
+    """Print of each file that the settings are good and what they amount to, or what is wrong."""
+    if arguments.files and arguments.config is not None:
         sys.stderr.write("stream-ewma check: write the file once, as FILE or with --config\n")
         return 2
-    arguments.config = arguments.file or arguments.config or config_file(process_environment())
-    settings = settings_flags.load(arguments, unknown)
+    worst = 0
+    for file in arguments.files or [arguments.config or config_file(process_environment())]:
+        arguments.config = file
+        try:
+            worst = max(worst, _check(arguments, settings_flags.load(arguments, unknown)))
+        except SettingsError as error:
+            sys.stderr.write(f"{error}\n")
+            worst = max(worst, error.exit_code)
+    return worst
+
+
+def _check(arguments: argparse.Namespace, settings: Settings) -> int:
     sys.stdout.write(f"{arguments.config or 'settings'}: ok\n{summary(settings)}")
     warned = cautions(settings)
     sys.stdout.writelines(f"warning: {line}\n" for line in warned)

@@ -150,6 +150,23 @@ def test_check_needs_no_file(command):
     assert "writes a-ewma, b-ewma (json), span 9;" in printed.out
 
 
+def test_several_files_are_checked_each_by_name_and_the_worst_counts(command, folder: Path):
+    (folder / "other.yaml").write_text(GOOD.replace("readings", "others"))
+    (folder / "bad.yaml").write_text(GOOD.replace("30s", "soon"))
+
+    printed = command("check", "bad.yaml", "good.yaml", "gone.yaml", "other.yaml")
+
+    assert printed.code == 78
+    assert [line for line in printed.out.splitlines() if line[0] != " "] == [
+        *("good.yaml: ok", "other.yaml: ok")
+    ]
+    assert [line.partition(":")[0] for line in printed.err.splitlines()] == [
+        *("bad.yaml", "gone.yaml")
+    ]
+    assert "reads others" in printed.out
+    assert command("check", "good.yaml", "other.yaml").code == 0
+
+
 def over_sasl(servers: str, protocol: str, mechanism: str = "PLAIN") -> tuple[str, ...]:
     return (
         *("--kafka.bootstrap_servers", servers, "--kafka.security_protocol", protocol),
@@ -247,7 +264,6 @@ def test_a_password_as_a_flag_is_refused_and_not_repeated(command, flags: tuple[
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("check", "good.yaml", "other.yaml"), "unrecognized arguments: other.yaml"),
         (("check", "-x"), "unrecognized arguments: -x"),
         (("check", "--config"), "argument --config: expected one argument"),
         (("topics", "delete"), "choose from"),
@@ -264,9 +280,10 @@ def test_wrong_usage_ends_with_2_and_one_line(
 
 
 def test_the_file_is_to_be_written_once(command):
-    printed = command("check", "good.yaml", "--config", "good.yaml")
+    for files in (["good.yaml"], ["good.yaml", "good.yaml"]):
+        printed = command("check", *files, "--config", "good.yaml")
 
-    assert (printed.code, printed.err.count("\n")) == (2, 1)
+        assert (printed.code, printed.err.count("\n")) == (2, 1)
 
 
 @pytest.mark.parametrize("name", ["check", "run", "topics"])
