@@ -36,6 +36,7 @@ class Plan:
         minutes: how long faults strike; 0: until each has struck once.
         faults: names; empty: all that the brokers allow.
         brokers: 1 or 3.
+        standbys: members that keep a warm copy of each partition.
         pause_s: between two faults, at most.
         without: a guard that the members do without: the run must fail.
     """
@@ -49,6 +50,7 @@ class Plan:
     keys: int = 2_000
     rate: float = 1_500.0
     brokers: int = 1
+    standbys: int = 0
     pause_s: float = 5.0
     faults: tuple[str, ...] = ()
     without: str = ""
@@ -119,6 +121,7 @@ def run(plan: Plan, folder: Path) -> Report:
             keys=plan.keys,
             rate=plan.rate,
             copies=brokers.copies,
+            over={"state": {"standbys": plan.standbys}},
             without=plan.without,
         )
         began = monotonic()

@@ -36,6 +36,7 @@ def main() -> int:
     parser.add_argument("--keys", type=int, default=2_000)
     parser.add_argument("--rate", type=float, default=1_500.0)
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=1)
+    parser.add_argument("--standbys", type=int, choices=(0, 1), default=0)
     parser.add_argument("--pause-s", type=float, default=5.0)
     parser.add_argument("--fault", action="append", default=[], metavar="NAME")
     parser.add_argument("--without", choices=GUARDS, default="", help="a guard to do without")

@@ -1,4 +1,7 @@
-"""At least once: after a fault, records come again bit by bit, and none is missing."""
+"""At least once: after a fault, records come again bit by bit, and none is missing.
+
+Each member keeps warm copies of the other's partitions, and goes on from them.
+"""
 
 import pytest
 
@@ -13,7 +16,8 @@ FAULTS = {fault.name: fault for fault in ALL_FAULTS}
 
 @pytest.fixture(scope="module")
 def scene(make_scene: MakeScene) -> Scene:
-    made = make_scene(GUARDED, "at_least_once", seed=6)
+    standbys = {"state": {"standbys": 1}}
+    made = make_scene(GUARDED, "at_least_once", seed=6, over=standbys)
     made.chaos.start(made.size)
     return made
 

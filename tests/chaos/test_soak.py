@@ -36,6 +36,11 @@ def test_every_fault(configuration: str, guarantee: Guarantee, seed: int, tmp_pa
     check(Plan(seed, 0.0, configuration, guarantee), tmp_path)
 
 
+@pytest.mark.parametrize("guarantee", ["exactly_once", "at_least_once"])
+def test_every_fault_with_warm_copies(guarantee: Guarantee, tmp_path: Path) -> None:
+    check(Plan(4, 0.0, guarantee=guarantee, standbys=1), tmp_path)
+
+
 @pytest.mark.parametrize("seed", range(1, 4))
 def test_every_fault_of_three_brokers(seed: int, tmp_path: Path) -> None:
     names = tuple(fault.name for fault in campaign.ALL_FAULTS if fault.brokers == 3)
