@@ -40,18 +40,11 @@ def set_up(
     root.handlers = [handler]
     root.setLevel(level)
     root.propagate = False
-    quiet_aiokafka(handler)
-    python = logging.getLogger("asyncio")
-    python.handlers, python.propagate = [handler], False
-
-
-def quiet_aiokafka(handler: logging.Handler | None = None) -> None:
-    """Clamp aiokafka's loggers; with `handler`, send what is left there."""
-    client = logging.getLogger("aiokafka")
-    client.setLevel(logging.WARNING)
-    if handler is not None:
-        client.handlers = [handler]
-        client.propagate = False
+    # Below, it would log requests, those with passwords among them.
+    logging.getLogger("aiokafka").setLevel(logging.WARNING)
+    for name in ("aiokafka", "asyncio"):
+        other = logging.getLogger(name)
+        other.handlers, other.propagate = [handler], False
 
 
 def _as_warning(record: logging.LogRecord) -> bool:
