@@ -22,7 +22,7 @@ from stream_ewma.kafka.sending import RawSender
 from stream_ewma.kafka.transactions import TransactionalProducer
 from stream_ewma.service import opening
 from stream_ewma.service.opening import Opened, Opening
-from stream_ewma.service.positions import Known, Start, start_with_state
+from stream_ewma.service.positions import Known, Start
 
 from .settings import Guarantee
 
@@ -60,12 +60,10 @@ def _without_fencing() -> None:
 
 def _fencing_last() -> None:
     async def open_(self: Opening, partition: Partition) -> Opened:
-        task, marker = await self._restored(partition)
-        known = await self._known(partition, marker)
-        start = start_with_state(partition, known, self.settings)
         producer = self.producer(partition)
+        opened = await self._with_state(partition, producer)
         await producer.start()
-        return await self._begin(partition, task, producer, known, start)
+        return opened
 
     _replace(Opening, "open", open_)
 
