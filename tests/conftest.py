@@ -15,6 +15,26 @@ from .support.broker import ForeignBroker, RealBroker, find_broker
 from .support.cluster import Cluster
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Tests must fail if the service does without something that keeps it right."""
+    parser.addoption("--without", default="", help="a guard of tests/chaos/guards.py to remove")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Remove a guard from this process, too: some tests need no service."""
+    name = config.getoption("--without")
+    if name:
+        from .chaos.guards import GUARDS
+
+        GUARDS[name].remove()
+
+
+@pytest.fixture(scope="session")
+def without(request: pytest.FixtureRequest) -> str:
+    """The guard that services are to do without; none, usually."""
+    return str(request.config.getoption("--without"))
+
+
 @pytest.fixture(scope="session")
 def broker() -> Iterator[RealBroker | ForeignBroker]:
     """A real Apache Kafka: the one STREAM_EWMA_TEST_BOOTSTRAP names, else one of our own."""

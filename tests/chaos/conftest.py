@@ -17,7 +17,7 @@ MakeScene = Callable[..., Scene]
 
 
 @pytest.fixture(scope="module")
-def make_scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeScene]:
+def make_scene(tmp_path_factory: pytest.TempPathFactory, without: str) -> Iterator[MakeScene]:
     """Prepare services that are fed and judged; all is ended with the module."""
     with ExitStack() as stack:
 
@@ -39,6 +39,7 @@ def make_scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeScene]:
                 seed=seed,
                 bootstrap=cluster.proxied_bootstrap,
                 copies=cluster.copies,
+                without=without,
                 **options,
             )
             return Scene(stack.enter_context(chaos), cluster, random.Random(seed), size)

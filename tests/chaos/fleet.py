@@ -33,6 +33,7 @@ class Member:
         name: its client id, by which the group knows it.
         log_file: what it has written.
         events_file: a line for each failpoint that it has hit.
+        may_end: whether it was asked to end, or was told something that ends a service.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Member:
         without: str = "",
     ) -> None:
         self.name = name
+        self.may_end = False
         self.log_file = folder / f"{name}.log"
         self.events_file = folder / f"{name}.events"
         self.events_file.write_bytes(b"")  # of a run before in the same folder
@@ -132,6 +134,7 @@ class Member:
 
     def terminate(self) -> None:
         """Ask it to stop (SIGTERM)."""
+        self.may_end = True
         self.process.send_signal(signal.SIGTERM)
 
     def freeze(self) -> None:
@@ -147,10 +150,20 @@ class Member:
         """Put its wall clock an hour forward, or back again."""
         self.process.send_signal(signal.SIGUSR1)
 
+    @property
+    def has_given_up(self) -> bool:
+        """Whether it has ended by itself."""
+        by_us = self.may_end or self._was_raised_at
+        return not by_us and self.process.poll() not in {None, 0, -signal.SIGKILL}
+
+    @property
+    def _was_raised_at(self) -> bool:
+        return any(f":{Action.RAISE}:" in each["failpoint"] for each in self.events)
+
     def troubles(self) -> list[str]:
         """Stack traces and forgotten tasks in what it wrote; an error of ours may have a trace."""
         signs = set(SIGNS_OF_TROUBLE)
-        if any(f":{Action.RAISE}:" in each["failpoint"] for each in self.events):
+        if self._was_raised_at:
             signs.discard(TRACE)
         return [f"{self.name}: {sign}" for sign in sorted(signs) if sign in self.log]
 

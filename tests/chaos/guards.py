@@ -6,27 +6,11 @@ that the suite can fail.
     python -m tests.chaos.run --without fencing
 """
 
-import asyncio
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from aiokafka.producer.sender import Sender
-
-from stream_ewma.engine.changes import Changes
-from stream_ewma.kafka.committer import Committer
-from stream_ewma.kafka.delivery import Delivery
-from stream_ewma.kafka.partition import Partition
-from stream_ewma.kafka.sending import RawSender
-from stream_ewma.kafka.transactions import TransactionalProducer
-from stream_ewma.service import opening
-from stream_ewma.service.opening import Opened, Opening
-from stream_ewma.service.positions import Known, Start
-
+from . import removals
 from .settings import Guarantee
-
-EVERY_NTH = 50
 
 
 @dataclass(frozen=True)
@@ -37,119 +21,213 @@ class Guard:
         what: in words.
         remove: takes it away from this process.
         faults: those that show its absence.
-        guarantee: under which it shows.
+        tests: those that fail without it, as `file::function` below `tests/`.
+        guarantee: under which the faults show it.
     """
 
     what: str
     remove: Callable[[], None]
-    faults: tuple[str, ...]
+    faults: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
     guarantee: Guarantee = "exactly_once"
 
 
-def _replace(owner: Any, name: str, value: Any) -> None:
-    setattr(owner, name, value)
-
-
-def _without_fencing() -> None:
-    def producer(self: Opening, partition: Partition) -> TransactionalProducer:
-        name = f"{self.settings.application_id}-{partition}-{uuid.uuid4().hex}"
-        return self.parts.producer(self.settings, name)
-
-    _replace(Opening, "producer", producer)
-
-
-def _fencing_last() -> None:
-    async def open_(self: Opening, partition: Partition) -> Opened:
-        producer = self.producer(partition)
-        opened = await self._with_state(partition, producer)
-        await producer.start()
-        return opened
-
-    _replace(Opening, "open", open_)
-
-
-def _ending_twice() -> None:
-    _replace(RawSender, "_do_txn_commit", Sender._do_txn_commit)
-
-
-def _unacknowledged() -> None:
-    def settle(
-        self: TransactionalProducer, ours: "asyncio.Future[None]", theirs: "asyncio.Future[object]"
-    ) -> None:
-        _ = theirs.cancelled() or theirs.exception()
-        self._unsettled.discard(ours)
-        if not ours.done():
-            ours.set_result(None)
-
-    _replace(TransactionalProducer, "_settle", settle)
-
-
-def _group_offset() -> None:
-    def start(_partition: Partition, known: Known, _settings: object) -> Start:
-        return Start(known.first if known.committed is None else known.committed)
-
-    _replace(opening, "start_with_state", start)
-
-
-def _some_rows() -> None:
-    note = Changes.note
-    _replace(Changes, "note", lambda self, slots: note(self, slots[slots % EVERY_NTH != 0]))
-
-
-def _committed_before_delivered() -> None:
-    async def wait_delivered(_self: Delivery, _offset: int) -> None:
-        return
-
-    _replace(Delivery, "wait_delivered", wait_delivered)
-
-
-def _outputs_apart() -> None:
-    """Outputs are committed at once, and state and position in a transaction of their own."""
-    end = Committer._end
-
-    async def end_apart(self: Committer, cut: Any) -> None:
-        while self._sent:
-            await asyncio.wait({self._sent[0][1]})
-            self._check_sent()
-        if self._producer.in_transaction:
-            await self._producer.commit({})
-        await end(self, cut)
-
-    _replace(Committer, "_end", end_apart)
-
+_START = "chaos/test_start.py::"
+_COORDINATOR = "integration/test_coordinator_errors.py::"
+_TOPICS = "integration/test_topics.py::"
+_REFUSED = "integration/test_refused_output.py::"
+_SECURITY = "integration/test_security.py::"
 
 GUARDS: Mapping[str, Guard] = {
     "fencing": Guard(
         "one transactional id a partition, the same for whoever has it",
-        _without_fencing,
+        removals.without_fencing,
         ("K3 stop", "K5 stop", "long freeze"),
     ),
     "fence first": Guard(
-        "the fence stands before state and offsets are read", _fencing_last, ("before-K8 stop",)
+        "the fence stands before state and offsets are read",
+        removals.fencing_last,
+        ("before-K8 stop",),
     ),
     "end once": Guard(
         "the end of a transaction is asked for once",
-        _ending_twice,
+        removals.ending_twice,
         ("hold request EndTxn",),
     ),
     "acknowledged": Guard(
         "every batch is acknowledged before the commit",
-        _unacknowledged,
+        removals.unacknowledged,
         ("refuse 0 with 10",),
     ),
     "marker": Guard(
-        "the position is that of the changelog, not the group's", _group_offset, ("delete offsets",)
+        "the position is that of the changelog, not the group's",
+        removals.group_offset,
+        ("delete offsets",),
     ),
-    "all rows": Guard("every changed row is written", _some_rows, ("kill all",)),
+    "all rows": Guard(
+        "every changed row is written",
+        removals.some_rows,
+        ("kill all",),
+        (
+            "chaos/test_soak.py::test_a_cold_start_of_many_keys",
+            "integration/test_group.py::test_an_idle_member_takes_over_when_the_owner_leaves",
+        ),
+    ),
     "one transaction": Guard(
         "outputs, rows and position are in one transaction",
-        _outputs_apart,
+        removals.outputs_apart,
         ("K3 kill", "K4 kill", "K5 kill"),
     ),
     "delivered": Guard(
         "outputs are acknowledged before the position behind them is committed",
-        _committed_before_delivered,
+        removals.committed_before_delivered,
         ("late outputs",),
-        "at_least_once",
+        guarantee="at_least_once",
+    ),
+    "taken up anew": Guard(
+        "what fails for a while ends no process: its partition is taken up anew",
+        removals.not_taken_up,
+        ("lose answer EndTxn", "slow transaction", "foreign producer", "broker killed, long away"),
+    ),
+    "session": Guard(
+        "the session outlasts a short pause", removals.short_session, ("short freeze",)
+    ),
+    "clock": Guard("only clocks that never jump are asked", removals.wall_clock, ("clock jump",)),
+    "asked to stop": Guard("SIGTERM is a request", removals.deaf, ("K3 term",)),
+    "nothing left": Guard(
+        "what is given up is stopped, its tasks and connections with it",
+        removals.left_running,
+        ("foreign producer",),
+    ),
+    "keys apart": Guard(
+        "no key of the input can be taken for a record of the changelog's own",
+        removals.plain_keys,
+        ("kill all",),
+    ),
+    "offsets known": Guard(
+        "the group's offsets are asked for until there is an answer",
+        removals.offsets_guessed,
+        tests=(f"{_COORDINATOR}test_a_passing_error_neither_rewinds_nor_skips",),
+    ),
+    "same topic": Guard(
+        "the topic is the one that the state was kept for, with as many partitions",
+        removals.any_topic,
+        tests=(
+            f"{_START}test_more_partitions_than_the_state_was_kept_for",
+            f"{_START}test_a_topic_that_was_created_anew",
+        ),
+    ),
+    "offset compared": Guard(
+        "the group's offset is held against the kept state",
+        removals.offset_not_compared,
+        tests=(
+            f"{_START}test_offsets_ahead_of_the_state",
+            f"{_START}test_a_changelog_that_was_deleted",
+        ),
+    ),
+    "gap": Guard(
+        "records that are gone unread are not passed over without a word",
+        removals.gap_passed_over,
+        tests=(f"{_START}test_records_that_retention_removed_unread",),
+    ),
+    "topics fit": Guard(
+        "topics are looked at before the start",
+        removals.unfit_topics,
+        tests=(
+            f"{_TOPICS}test_verify_refuses_another_number_of_partitions",
+            f"{_TOPICS}test_verify_names_every_topic_that_is_missing",
+        ),
+    ),
+    "topics there": Guard(
+        "after some failures the topics are looked at again",
+        removals.gone_topics,
+        tests=(
+            f"{_START}test_an_output_topic_that_is_deleted_ends_the_service",
+            f"{_START}test_a_changelog_that_is_deleted_ends_the_service",
+        ),
+    ),
+    "checksums": Guard(
+        "the checksum of each batch is computed",
+        removals.any_checksum,
+        tests=(
+            "integration/test_corrupt_batch.py::test_a_damaged_batch_parks_its_partition_alone",
+        ),
+    ),
+    "known rows": Guard(
+        "a changelog that is not understood is not read",
+        removals.unknown_passed_over,
+        tests=(
+            f"{_START}test_a_row_that_a_newer_version_wrote",
+            f"{_START}test_a_record_that_belongs_to_nothing_known",
+        ),
+    ),
+    "rows kept": Guard(
+        "rows outlive a change of the factor",
+        removals.forgotten_state,
+        tests=(f"{_START}test_another_alpha_counts_from_where_the_state_stands",),
+    ),
+    "dead letters": Guard(
+        "what cannot be smoothed becomes a dead letter",
+        removals.dropped_letters,
+        tests=("integration/test_bad_input.py::test_a_partition_of_bad_records_alone_advances",),
+    ),
+    "last resort": Guard(
+        "a dead letter that is refused ends the service",
+        removals.refused_letters_passed_over,
+        tests=(
+            (
+                f"{_REFUSED}"
+                "test_a_dead_letter_that_is_refused_too_stops_the_service_with_one_clear_line"
+            ),
+        ),
+    ),
+    "refusals": Guard(
+        "what the brokers refuse for what it holds is found and published otherwise",
+        removals.any_refusal_final,
+        tests=(
+            (
+                f"{_REFUSED}"
+                "test_an_output_too_large_for_its_topic_becomes_a_dead_letter_and_the_others_go_on"
+            ),
+            f"{_REFUSED}test_an_output_whose_time_the_topic_refuses_becomes_a_dead_letter",
+        ),
+    ),
+    "bounded keys": Guard(
+        "there are no more keys than `state.max_keys`",
+        removals.unbounded_keys,
+        tests=(
+            (
+                "integration/test_bad_input.py::"
+                "test_a_key_beyond_max_keys_is_a_dead_letter_and_known_keys_go_on"
+            ),
+        ),
+    ),
+    "deadline": Guard(
+        "the end has a deadline",
+        removals.no_deadline,
+        tests=(
+            (
+                "integration/test_faults.py::"
+                "test_a_stop_while_the_broker_is_away_ends_within_its_deadline"
+            ),
+        ),
+    ),
+    "refusal told": Guard(
+        "who is not let in is told why",
+        removals.hidden_refusal,
+        tests=(
+            f"{_SECURITY}test_a_wrong_password_is_one_clear_line",
+            f"{_SECURITY}test_an_authority_that_did_not_sign_is_one_clear_line",
+        ),
+    ),
+    "committed input": Guard(
+        "only what was committed is read",
+        removals.uncommitted_input,
+        tests=(
+            (
+                "integration/test_upstream_transactions.py::"
+                "test_aborted_records_are_left_out_wherever_they_stand"
+            ),
+        ),
     ),
 }

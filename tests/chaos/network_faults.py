@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import partial
 
+from aiokafka.errors import for_code
+
 from tests.support.waiting import wait_until
 
 from . import links, refusals
@@ -162,11 +164,14 @@ def refuse(scene: Scene, api_key: int, code: int) -> Outcome:
             rules.append(rule)
         if api_key == links.INIT_PRODUCER_ID:
             scene.launch()
+        if not for_code(code).retriable:
+            for member in scene.chaos.fleet.members:
+                member.may_end = True
         try:
             wait_until(lambda: any(rule.hits for rule in rules), timeout_s=HIT_S)
         except TimeoutError:
             return Outcome(hit=False, detail=f"no request {api_key}")
-    scene.fill()  # what is refused for good may end a member
+    scene.fill()
     scene.wait_outputs(scene.mark())
     return Outcome(hit=True, detail=f"error {code} for request {api_key} after {skip}")
 

@@ -12,6 +12,7 @@ from .settings import SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS
 
 SESSION_S = SESSION_TIMEOUT_MS / 1000
 PAST_SESSION_S = SESSION_S + 2.0
+SESSION_OVER = "session expired"
 SOON_S = 5.0
 PAST_TRANSACTION_S = TRANSACTION_TIMEOUT_MS / 1000 + 5.0
 
@@ -110,8 +111,11 @@ def freeze(scene: Scene, seconds: float) -> Outcome:
         _taken_over(scene, victim, mark)
     else:
         pause(seconds)
+    before = victim.log.count(SESSION_OVER)
     victim.thaw()
     scene.wait_outputs(scene.mark())
+    if seconds < SESSION_S and victim.log.count(SESSION_OVER) > before:
+        raise RuntimeError(f"{seconds} s were too long for the group:\n{victim.end_of_log}")
     return Outcome(bool(partitions), f"{victim.name} {partitions} for {seconds} s")
 
 

@@ -8,6 +8,7 @@ import pytest
 from tests.support.cluster import Message
 
 from .configurations import SORTED
+from .fleet import Member
 from .judge import Topics, dead_letter
 from .matching import Sequence
 from .oracle import PartitionOracle
@@ -154,3 +155,19 @@ def test_the_end_of_a_transaction_may_come_from_its_coordinator(tmp_path: Path) 
     (tmp_path / "00000000000000000000.log").write_bytes(data)
 
     assert not zombie_writes(tmp_path)
+
+
+def test_a_member_that_ends_by_itself_is_noticed(tmp_path: Path) -> None:
+    member = Member(tmp_path, "member-0", {"kafka": {}})
+
+    assert member.wait_exit() != 0
+    assert member.has_given_up
+    member.may_end = True
+    assert not member.has_given_up
+
+
+def test_a_member_that_was_killed_has_not_ended_by_itself(tmp_path: Path) -> None:
+    member = Member(tmp_path, "member-0", {"kafka": {}})
+    member.kill()
+
+    assert not member.has_given_up

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from .brokers import Brokers
 from .campaign import Plan
 from .configurations import PLAIN, SORTED
 from .conftest import MakeScene
+from .fleet import ROOT
 from .guards import GUARDS
 from .scene import pause
 from .settings import Guarantee
@@ -52,12 +54,29 @@ def test_a_refused_request(tmp_path: Path) -> None:
     check(Plan(1, 0.0, pause_s=0.5, faults=names), tmp_path)
 
 
-@pytest.mark.parametrize("name", GUARDS)
+@pytest.mark.parametrize("name", [name for name, guard in GUARDS.items() if guard.faults])
 def test_what_goes_wrong_without_a_guard_is_noticed(name: str, tmp_path: Path) -> None:
     guard = GUARDS[name]
     plan = Plan(1, 1.5, "sorted", guard.guarantee, pause_s=1.0, faults=guard.faults, without=name)
     report = campaign.run(plan, tmp_path)
     assert report.verdict == "FAIL", report.document()
+
+
+@pytest.mark.parametrize(
+    ("name", "test"), [(name, test) for name, guard in GUARDS.items() for test in guard.tests]
+)
+def test_a_test_fails_without_its_guard(name: str, test: str) -> None:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "soak or not soak"]
+    done = subprocess.run(
+        [*command, "--without", name, f"tests/{test}"],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
+    # Not what a test needs, but the test itself.
+    assert " failed" in done.stdout.splitlines()[-1], done.stdout
 
 
 def check(plan: Plan, folder: Path) -> None:

@@ -4,6 +4,7 @@ import pytest
 from confluent_kafka.admin import NewPartitions
 
 from tests.support.cluster import Message
+from tests.support.service import READY
 from tests.support.waiting import wait_until
 
 from .brokers import Brokers
@@ -42,7 +43,9 @@ def refused(scene: Scene, **sections: dict[str, object]) -> str:
         topic: cluster.partitions(topic) and cluster.end_offsets(topic) for topic in ends(scene)
     }
     member = scene.chaos.fleet.launch(**sections)
-    code = member.wait_exit(120)
+    wait_until(lambda: not member.alive or READY in member.log, timeout_s=120)
+    assert READY not in member.log, member.end_of_log
+    code = member.wait_exit()
     assert code == REFUSED, member.end_of_log
     assert not member.troubles()
     after = {
@@ -90,12 +93,19 @@ def test_more_partitions_than_the_state_was_kept_for(worked: Scene) -> None:
 
 def test_a_topic_that_was_created_anew(worked: Scene) -> None:
     chaos = worked.chaos
+    ends = chaos.cluster.end_offsets(chaos.topics.input)
     chaos.cluster.delete_topic(chaos.topics.input)
     chaos.cluster.create_topic(chaos.topics.input, partitions=2)
+    others = [
+        Message(b"other", b'{"value":1}', 0, partition=p)
+        for p, end in ends.items()
+        for _ in range(end)
+    ]
+    chaos.cluster.produce(chaos.topics.input, others)  # by its offsets it could be the same one
 
     line = refused(worked)
 
-    assert "created anew" in line
+    assert "deleted and created anew" in line
     assert "state reset" in line
 
 

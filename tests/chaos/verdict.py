@@ -37,6 +37,11 @@ def verdict(scene: Scene) -> list[str]:
         for member in chaos.fleet.members
         if member.process.returncode == STATE_REFUSED
     ]
+    problems += [
+        f"{member.name} ended by itself with {member.process.returncode}:\n{member.end_of_log}"
+        for member in chaos.fleet.members
+        if member.has_given_up
+    ]
     return problems + _zombies(scene) + chaos.judge.online_problems()
 
 

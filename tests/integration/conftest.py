@@ -17,12 +17,12 @@ BreakBatch = Callable[[str, int, int, int, int], None]
 
 
 @pytest.fixture
-def make_job(cluster: Cluster, tmp_path: Path) -> Iterator[MakeJob]:
+def make_job(cluster: Cluster, tmp_path: Path, without: str) -> Iterator[MakeJob]:
     """Make jobs with topics of their own; whatever they started is ended with the test."""
     jobs: list[Job] = []
 
     def make(**options: object) -> Job:
-        jobs.append(Job(cluster, tmp_path, **options))
+        jobs.append(Job(cluster, tmp_path, without=without, **options))
         return jobs[-1]
 
     yield make

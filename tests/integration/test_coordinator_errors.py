@@ -16,6 +16,11 @@ from tests.support.proxy import OFFSET_FETCH, Proxy, offset_fetch_refused
 COORDINATOR_LOAD_IN_PROGRESS, NOT_COORDINATOR, COORDINATOR_NOT_AVAILABLE = 14, 16, 15
 
 
+# With state that is kept, its marker would do without the group's offset.
+STATELESS = {"state": {"durable": False}, "delivery": {"guarantee": "at_least_once"}}
+
+
+@pytest.mark.parametrize("sections", [{}, STATELESS], ids=["durable", "stateless"])
 @pytest.mark.parametrize(
     ("start", "code"),
     [
@@ -24,8 +29,8 @@ COORDINATOR_LOAD_IN_PROGRESS, NOT_COORDINATOR, COORDINATOR_NOT_AVAILABLE = 14, 1
         ("latest", COORDINATOR_NOT_AVAILABLE),
     ],
 )
-def test_a_passing_error_neither_rewinds_nor_skips(make_job, own_broker, start, code):
-    job = make_job(settings={"input": {"start": start}})
+def test_a_passing_error_neither_rewinds_nor_skips(make_job, own_broker, start, code, sections):
+    job = make_job(settings={"input": {"start": start}, **sections})
     first = job.start()
     job.produce(readings(50))
     job.outputs(50)

@@ -110,7 +110,7 @@ def test_an_idle_member_takes_over_when_the_owner_leaves(make_job):
             each.stop()
             wait_until(lambda: list(job.cluster.members(job.group).values()) == [1])
             job.produce(readings(100, first=100))
-            assert len(job.outputs(200)) == 200
+            assert parsed(job.outputs(200)) == parsed(expected_outputs(readings(200), ALPHA))
 
 
 def partitions_that_stayed(outputs):

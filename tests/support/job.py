@@ -37,9 +37,11 @@ class Job:
         topic_config: Mapping[str, str] | None = None,
         output_config: Mapping[str, str] | None = None,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
+        without: str = "",
     ) -> None:
         self.cluster = cluster
         self._folder = folder
+        self._without = without
         self._extra = dict(settings or {})
         self.group = f"job-{uuid.uuid4().hex[:12]}"
         self.topic = cluster.create_topic(partitions=partitions, **(topic_config or {}))
@@ -93,7 +95,9 @@ class Job:
     def launch(self, *flags: str) -> Service:
         """Start a member of the job's group without waiting for it."""
         name = f"{self.group}-{len(self.services)}"
-        self.services.append(Service(self._folder, self.settings, *flags, name=name))
+        self.services.append(
+            Service(self._folder, self.settings, *flags, name=name, without=self._without)
+        )
         return self.services[-1]
 
     def start(self) -> Service:

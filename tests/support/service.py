@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import sysconfig
 import urllib.error
 import urllib.request
@@ -19,6 +20,7 @@ import yaml
 
 from .waiting import wait_until
 
+ROOT = Path(__file__).parents[2]
 COMMAND = Path(sysconfig.get_path("scripts")) / "stream-ewma"
 READY = " ready\n"
 START_TIMEOUT_S = 300
@@ -39,7 +41,7 @@ class Answer:
 
 
 class Service:
-    """One `stream-ewma run` process.
+    """One `stream-ewma run` process, without one of the guards of the chaos suite perhaps.
 
     Attributes:
         log_file: its standard output and error, in the order they came.
@@ -47,19 +49,29 @@ class Service:
     """
 
     def __init__(
-        self, folder: Path, settings: Mapping[str, Any], *flags: str, name: str = "service"
+        self,
+        folder: Path,
+        settings: Mapping[str, Any],
+        *flags: str,
+        name: str = "service",
+        without: str = "",
     ) -> None:
         self.settings = settings
         self.log_file = folder / f"{name}.log"
         file = folder / f"{name}.yaml"
         file.write_text(yaml.safe_dump(dict(settings), sort_keys=False))
+        program = [str(COMMAND)]
+        environment = clean_environment()
+        if without:
+            program = [sys.executable, "-m", "tests.chaos.without", without]
+            environment["PYTHONPATH"] = str(ROOT)
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
-                [str(COMMAND), "run", "--config", str(file), *flags],
+                [*program, "run", "--config", str(file), *flags],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=clean_environment(),
+                env=environment,
                 cwd=folder,
             )
 
