@@ -87,7 +87,12 @@ GUARDS: Mapping[str, Guard] = {
     "taken up anew": Guard(
         "what fails for a while ends no process: its partition is taken up anew",
         removals.not_taken_up,
-        ("lose answer EndTxn", "slow transaction", "foreign producer", "broker killed, long away"),
+        (
+            "lose answer EndTxn",
+            "slow transaction",
+            "foreign producer",
+            "broker frozen past the session",
+        ),
     ),
     "session": Guard(
         "the session outlasts a short pause", removals.short_session, ("short freeze",)
@@ -172,7 +177,7 @@ GUARDS: Mapping[str, Guard] = {
         tests=("integration/test_bad_input.py::test_a_partition_of_bad_records_alone_advances",),
     ),
     "last resort": Guard(
-        "a dead letter that is refused ends the service",
+        "a dead letter that is refused ends the service, which names it",
         removals.refused_letters_passed_over,
         tests=(
             (

@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 from aiokafka.producer.sender import Sender
 from numpy.typing import NDArray
 
+from stream_ewma.cli import run as run_command
 from stream_ewma.columns import Int32, Int64, Spans, UInt8
 from stream_ewma.engine import restoring, series
 from stream_ewma.engine.changelog import TOMBSTONE, ChangelogError, kinds_of
@@ -39,7 +40,6 @@ from stream_ewma.service import opening, partitions, positions, troubles
 from stream_ewma.service.opening import Opened, Opening
 from stream_ewma.service.positions import Known, Start, TopicIdentity, start_with_state
 from stream_ewma.service.troubles import Troubles
-from stream_ewma.service.worker import Worker
 from stream_ewma.settings import Settings
 
 EVERY_NTH = 50
@@ -266,14 +266,13 @@ def unbounded_keys() -> None:
 
 
 def no_deadline() -> None:
-    init = Worker.__init__
+    serve = run_command._serve
 
-    def patient(self: Worker, settings: Settings, *arguments: Any, **options: Any) -> None:
+    async def patient(settings: Settings, *, once: bool) -> None:
         delivery = settings.delivery.model_copy(update={"shutdown_timeout": HOUR_MS})
-        settings = settings.model_copy(update={"delivery": delivery})
-        init(self, settings, *arguments, **options)
+        await serve(settings.model_copy(update={"delivery": delivery}), once=once)
 
-    _replace(Worker, "__init__", patient)
+    _replace(run_command, "_serve", patient)
 
 
 def hidden_refusal() -> None:

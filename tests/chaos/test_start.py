@@ -66,7 +66,10 @@ def write_row(scene: Scene, key: bytes, value: bytes | None) -> None:
 def goes_on(scene: Scene, **sections: dict[str, object]) -> Member:
     """Start a member that must go on where the work was left."""
     member = scene.chaos.fleet.launch(**sections).wait_ready()
-    more = [Message(b"sensor-0", b'{"value":1}', 1_800_000_000_000, partition=0)]
+    more = [  # one of the partitions has state of this key
+        Message(b"sensor-0", b'{"value":1}', 1_800_000_000_000, partition=partition)
+        for partition in range(scene.chaos.partitions)
+    ]
     scene.chaos.cluster.produce(scene.chaos.topics.input, more)
     scene.chaos.judge.wait_drained()
     assert not scene.chaos.judge.differences
