@@ -23,6 +23,7 @@ class Guard:
         faults: those that show its absence.
         tests: those that fail without it, as `file::function` below `tests/`.
         guarantee: under which the faults show it.
+        brokers: that the faults need.
     """
 
     what: str
@@ -30,6 +31,7 @@ class Guard:
     faults: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
     guarantee: Guarantee = "exactly_once"
+    brokers: int = 1
 
 
 _START = "chaos/test_start.py::"
@@ -93,6 +95,12 @@ GUARDS: Mapping[str, Guard] = {
             "foreign producer",
             "broker frozen past the session",
         ),
+    ),
+    "word of the group": Guard(
+        "nobody is fenced before the group's coordinator has answered",
+        removals.without_a_word,
+        ("isolated from the group's coordinator",),
+        brokers=3,
     ),
     "session": Guard(
         "the session outlasts a short pause", removals.short_session, ("short freeze",)

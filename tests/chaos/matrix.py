@@ -80,7 +80,7 @@ MATRIX: Mapping[int, Row] = {
             "isolated past the session",
             "isolated from the group's coordinator",
         ),
-        guards=("taken up anew",),
+        guards=("taken up anew", "word of the group"),
     ),
     13: Row(
         "half-open connections for one purpose",

@@ -123,6 +123,10 @@ def not_taken_up() -> None:
     _replace(partitions, "_RECOVERABLE", ())
 
 
+def without_a_word() -> None:
+    _replace(GroupConsumer, "is_member", True)
+
+
 def short_session() -> None:
     """The least that the brokers allow, which is shorter than a short pause."""
 

@@ -54,6 +54,7 @@ def main() -> int:
     if given["without"]:
         guard = GUARDS[given["without"]]
         faults, given["guarantee"] = faults or guard.faults, guard.guarantee
+        given["brokers"] = max(given["brokers"], guard.brokers)
     plan = Plan(**given, faults=faults)
     sys.stderr.write(f"{plan}\nlogs: {folder}\n")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))

@@ -57,7 +57,8 @@ def test_a_refused_request(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [name for name, guard in GUARDS.items() if guard.faults])
 def test_what_goes_wrong_without_a_guard_is_noticed(name: str, tmp_path: Path) -> None:
     guard = GUARDS[name]
-    plan = Plan(1, 1.5, "sorted", guard.guarantee, pause_s=1.0, faults=guard.faults, without=name)
+    options = {"brokers": guard.brokers, "pause_s": 1.0, "faults": guard.faults, "without": name}
+    plan = Plan(1, 1.5, "sorted", guard.guarantee, **options)
     report = campaign.run(plan, tmp_path)
     assert report.verdict == "FAIL", report.document()
 
