@@ -114,6 +114,7 @@ def outputs_apart() -> None:
             self._check_sent()
         if self._producer.in_transaction:
             await self._producer.commit({})
+            await self._producer.begin()
         await end(self, cut)
 
     _replace(Committer, "_end", end_apart)
