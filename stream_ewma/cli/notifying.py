@@ -4,11 +4,8 @@ import asyncio
 import logging
 import socket
 from collections.abc import Mapping
-from typing import Final
 
 _log = logging.getLogger(__name__)
-
-_PATIENCE_S: Final = 1.0
 
 
 class Notifier:
@@ -19,9 +16,11 @@ class Notifier:
     """
 
     def __init__(self, env: Mapping[str, str]) -> None:
+        address = env.get("NOTIFY_SOCKET", "")
         # @ stands for the zero byte that an address outside of the file system begins with.
-        self._address = env.get("NOTIFY_SOCKET", "").replace("@", "\0", 1)
-        self._pause_s = int(env.get("WATCHDOG_USEC", "0")) / 2e6
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        within_us = env.get("WATCHDOG_USEC", "")
+        self._pause_s = int(within_us) / 2e6 if within_us.isdecimal() else 0.0
 
     def feed(self) -> None:
         """Tell from now on, from the running event loop, that it turns, if that is asked for."""
@@ -35,7 +34,7 @@ class Notifier:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sending:
-                sending.settimeout(_PATIENCE_S)
+                sending.setblocking(False)
                 sending.sendto(line.encode(), self._address)
         except OSError as error:
             _log.warning("%s could not be told to NOTIFY_SOCKET: %s", line, error)

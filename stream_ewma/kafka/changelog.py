@@ -245,7 +245,6 @@ class ChangelogFollower(_Client):
             fetch_min_bytes=_FOLLOW_BYTES,
         )
         self._followed: dict[TopicPartition, Partition] = {}
-        self._answered: dict[TopicPartition, int | None] = {}
         self._positions: dict[TopicPartition, int] = {}
 
     async def follow(self, positions: Mapping[Partition, int | None]) -> None:
@@ -262,7 +261,7 @@ class ChangelogFollower(_Client):
             for each in positions
         }
         self._assign(list(topics))
-        self._followed, self._answered, self._positions = topics, dict.fromkeys(topics), {}
+        self._followed, self._positions = topics, {}
         bounds = await self._bounds(list(topics))
         for tp, partition in topics.items():
             position = positions[partition]
@@ -288,8 +287,8 @@ class ChangelogFollower(_Client):
             answer = self._last_answer(tp)
             is_at_end = answer.stable_end is not None and position >= answer.stable_end
             if position > self._positions[tp]:
-                self._positions[tp], self._answered[tp] = position, answer.at
-            elif not came and answers[tp].at != self._answered[tp]:
+                self._positions[tp] = position
+            elif not came and answer.at != answers[tp].at:
                 # What follows the position was asked for, and there was nothing; nor did other
                 # partitions fill the answer up.
                 is_at_end = True

@@ -148,11 +148,13 @@ class GroupConsumer:
     def is_member(self) -> bool:
         """Whether the group still counts this member in, as far as can be known from here.
 
-        After `kafka.session_timeout_ms` without an answer of the group's coordinator it may have
-        given the partitions to others.
+        After so long without an answer of the group's coordinator it may have given the partitions
+        to others: the session is over, or those who joined again were not waited for any longer.
         """
+        settings = self._settings
+        patience_ms = min(settings.kafka.session_timeout_ms, rebalance_timeout_ms(settings))
         heard_at: float = self._consumer.heard_at
-        return time.monotonic() - heard_at < self._settings.kafka.session_timeout_ms / 1000
+        return time.monotonic() - heard_at < patience_ms / 1000
 
     def begin(self, partition: Partition, position: int) -> bool:
         """Start fetching an assigned partition at `position`; False if it is not assigned now."""

@@ -24,7 +24,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.consumer import consumer as consumer_module
 from aiokafka.consumer import fetcher as fetcher_module
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.errors import NoError, RebalanceInProgressError
+from aiokafka.errors import (
+    IllegalGenerationError,
+    NoError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
 from aiokafka.producer import producer as producer_module
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 from aiokafka.record.default_records import DefaultRecordBatch
@@ -134,6 +139,7 @@ _COUNTED_IN = {
     SyncGroupRequest: (NoError.errno,),
 }
 """Requests to a group's coordinator and the answers to them that only members get."""
+_COUNTED_OUT = (UnknownMemberIdError.errno, IllegalGenerationError.errno)
 
 
 class HeardCoordinator(GroupCoordinator):  # type: ignore[misc]  # aiokafka has no types
@@ -149,8 +155,11 @@ class HeardCoordinator(GroupCoordinator):  # type: ignore[misc]  # aiokafka has 
     async def _send_req(self, request: Any) -> Any:
         asked_at = time.monotonic()
         answer = await super()._send_req(request)
-        if getattr(answer, "error_code", None) in _COUNTED_IN.get(type(request), ()):
-            self.heard_at = asked_at
+        if counted_in := _COUNTED_IN.get(type(request)):
+            if answer.error_code in counted_in:
+                self.heard_at = asked_at
+            elif answer.error_code in _COUNTED_OUT:
+                self.heard_at = -math.inf
         return answer
 
 

@@ -355,6 +355,9 @@ class Partitions:
         else:
             self._hooks.fail(error)
 
+    def _is_ours(self, partition: Partition) -> bool:
+        return partition in self._assigned and self._consumer.is_member
+
     async def _recover(self, pipeline: Pipeline, error: BaseException) -> None:
         partition = pipeline.partition
         assignment = self._assignment
@@ -365,7 +368,7 @@ class Partitions:
         await self._drop(partition)
         self._counters.recoveries += 1
         self._count_failure(partition, error)
-        await self._troubles.meet(pipeline, error, lambda: partition in self._assigned)
+        await self._troubles.meet(pipeline, error, lambda: self._is_ours(partition))
         self._recovering.discard(partition)
         is_here = partition in self.pipelines or partition in self._on_the_way
         if assignment == self._assignment and partition in self._assigned and not is_here:

@@ -31,7 +31,7 @@ MOST_IDLE_ROUNDS: Final = 60
 _ROUNDS_BETWEEN_QUESTIONS: Final = 15
 _MOST_UNANSWERED: Final = 2
 """Questions without an answer, in a row, after which the brokers count as gone."""
-_ROUNDS_BETWEEN_TOPICS: Final = 30
+_QUESTIONS_BETWEEN_TOPICS: Final = 2
 BLOCKED_S: Final = 60
 """Seconds without a turn of the event loop after which the process ends."""
 _EXIT_BLOCKED: Final = 70
@@ -66,6 +66,7 @@ class Watchdog:
     _hung_before: set[Partition] = field(default_factory=set)
     _forgotten_rounds: int = 0
     _unanswered: int = 0
+    _questions: int = 0
 
     @property
     def are_brokers_silent(self) -> bool:
@@ -93,7 +94,7 @@ class Watchdog:
                     asking = None
                 # Beside the rounds: brokers that do not answer must not stop the watch.
                 if asking is None and turn % _ROUNDS_BETWEEN_QUESTIONS == 0:
-                    asking = asyncio.create_task(self._ask(turn), name="watchdog's questions")
+                    asking = asyncio.create_task(self._ask(), name="watchdog's questions")
                 for watched in list(self._watched.values()):
                     self._look(watched)
                 self._look_for_forgotten()
@@ -103,10 +104,11 @@ class Watchdog:
                 # Nobody waits for its error any more.
                 asking.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 
-    async def _ask(self, turn: int) -> None:
+    async def _ask(self) -> None:
         """What the brokers alone know."""
         await self._ask_ends()
-        if turn % _ROUNDS_BETWEEN_TOPICS == 0:
+        self._questions += 1
+        if self._questions % _QUESTIONS_BETWEEN_TOPICS == 0:
             await self._check_topics()
 
     def _update(self) -> None:

@@ -19,7 +19,7 @@ from .scene import BUDGET_S, Fault, Outcome, Scene, pause
 
 HIT_S = 30.0
 LONG_S = 60.0
-FENCED = ": fenced: "
+FENCED = (": fenced: ", "another member is taking it over, too")
 
 
 def cut(scene: Scene) -> Outcome:
@@ -94,7 +94,8 @@ def _isolated(
 
 def _fenced(members: Iterable[Member], victim: Member) -> int:
     """How often others than the victim have found that somebody fenced them."""
-    return sum(member.log.count(FENCED) for member in members if member is not victim)
+    others = [member for member in members if member is not victim]
+    return sum(member.log.count(sign) for member in others for sign in FENCED)
 
 
 def half_open(scene: Scene, api_key: int) -> Outcome:
@@ -170,6 +171,8 @@ def refuse(scene: Scene, api_key: int, code: int) -> Outcome:
             return Outcome(hit=False, detail=f"no request {api_key}")
     scene.fill()
     scene.wait_outputs(scene.mark())
+    for member in scene.chaos.fleet.living:
+        member.may_end = False
     return Outcome(hit=True, detail=f"error {code} for request {api_key} after {skip}")
 
 

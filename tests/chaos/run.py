@@ -54,6 +54,9 @@ def main() -> int:
     if given["without"]:
         guard = GUARDS[given["without"]]
         faults, given["guarantee"] = faults or guard.faults, guard.guarantee
+        if not faults:
+            tests = " ".join(f"tests/{test}" for test in guard.tests)
+            parser.error(f"pytest --without {given['without']!r} {tests}")
         given["brokers"] = max(given["brokers"], guard.brokers)
     plan = Plan(**given, faults=faults)
     sys.stderr.write(f"{plan}\nlogs: {folder}\n")

@@ -30,8 +30,7 @@ async def test_a_member_that_hears_nothing_of_the_group_does_not_count_itself_in
     assert not member.is_member
     await member.start()
     try:
-        await until(lambda: assigned)
-        assert member.is_member
+        await until(lambda: assigned and member.is_member)
         own_broker.pause()
         try:
             await until(lambda: not member.is_member)

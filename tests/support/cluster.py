@@ -50,7 +50,7 @@ class Cluster:
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
         self.admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-        self._asking: dict[str, Consumer] = {}
+        self._asking: tuple[str, Consumer] | None = None
 
     def create_topic(
         self, name: str = "", *, partitions: int = 1, copies: int = 1, **config: str
@@ -193,10 +193,12 @@ class Cluster:
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return the group's committed offset of each partition that has one."""
         # A consumer that never joins: librdkafka's admin client crashes when the coordinator moves.
-        if group not in self._asking:
-            self._asking[group] = self._reader("read_uncommitted", group)
+        if self._asking is None or self._asking[0] != group:
+            if self._asking is not None:
+                self._asking[1].close()
+            self._asking = group, self._reader("read_uncommitted", group)
         wanted = [TopicPartition(topic, p) for p in range(self.partitions(topic))]
-        found = self._asking[group].committed(wanted, REQUEST_TIMEOUT_S) if wanted else []
+        found = self._asking[1].committed(wanted, REQUEST_TIMEOUT_S) if wanted else []
         return {each.partition: each.offset for each in found if each.offset >= 0}
 
     def commit(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:

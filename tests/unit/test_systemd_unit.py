@@ -89,7 +89,7 @@ def test_a_start_takes_as_long_as_compiling_and_restoring_do():
 
 
 def test_systemd_ends_it_only_where_its_own_guard_has_not():
-    assert seconds("WatchdogSec") > BLOCKED_S
+    assert seconds("WatchdogSec") / 2 > BLOCKED_S  # it is told twice in that time
 
 
 def test_secrets_are_credentials_named_as_the_settings():

@@ -42,6 +42,7 @@ class Scene:
         self.forgotten: set[Partition] = set()
         self.topics: dict[str, tuple[str | None, int | None]] = {"readings": ("id", 4)}
         self._rounds = 0
+        self.question_count = 0
         monkeypatch.setattr(module.asyncio, "sleep", self._sleep)
         monkeypatch.setattr(module.topics, "identities", self._identities)
         settings = load_settings(
@@ -69,6 +70,7 @@ class Scene:
         self._rounds -= 1
 
     async def _bounds(self, partitions: Collection[Partition]) -> dict[Partition, tuple[int, int]]:
+        self.question_count += 1
         assert partitions, "a question about nothing has an answer without a broker"
         if isinstance(self.end, Exception):
             raise self.end
@@ -134,6 +136,7 @@ async def test_a_question_without_an_answer_does_not_stop_the_watch(scene: Scene
     scene.pipeline.position = 20
     await scene.rounds(MOST_IDLE_ROUNDS)
     assert len(scene.recovered) == 1
+    assert scene.question_count == 1
 
 
 async def test_brokers_that_do_not_answer_are_told_by_who_has_nothing_to_do(scene: Scene) -> None:
