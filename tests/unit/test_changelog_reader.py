@@ -8,7 +8,8 @@ from aiokafka import TopicPartition
 
 from stream_ewma.errors import BrokerUnavailableError
 from stream_ewma.kafka import changelog
-from stream_ewma.kafka.changelog import ChangelogReader
+from stream_ewma.kafka.changelog import ChangelogFollower, ChangelogReader
+from stream_ewma.kafka.partition import Partition
 from stream_ewma.records.fetched import BatchRun
 from stream_ewma.settings import load_settings
 
@@ -26,9 +27,12 @@ END = 100
 class EmptyPartition:
     """A consumer whose fetches from offset 0 are answered with no records."""
 
-    def __init__(self, stable_end: int, answered: Callable[[int], int]) -> None:
+    def __init__(
+        self, stable_end: int, answered: Callable[[int], int], others: frozenset[int] = frozenset()
+    ) -> None:
         self._stable_end = stable_end
         self._answered = answered
+        self._others = others
         self.polls = 0
 
     def assign(self, _tps: object) -> None:
@@ -48,7 +52,7 @@ class EmptyPartition:
     async def getmany(self, *_tps: TopicPartition, timeout_ms: int) -> dict[object, list[object]]:
         del timeout_ms
         self.polls += 1
-        return {}
+        return {"another partition": []} if self.polls in self._others else {}
 
     def last_poll_timestamp(self, _tp: TopicPartition) -> int | None:
         return self._answered(self.polls)
@@ -123,3 +127,31 @@ async def test_no_answer_since_the_last_records_is_not_the_end(monkeypatch: pyte
 
     with pytest.raises(BrokerUnavailableError, match="nothing arrives from changelog-0"):
         await read(monkeypatch, consumer)
+
+
+@pytest.mark.parametrize(
+    ("answered", "others", "at_end"),
+    [
+        # Each poll sees an answer that came meanwhile, and nothing of any partition.
+        (lambda polls: 1000 + polls, (), [True, True, True]),
+        # No answer came meanwhile.
+        (lambda polls: 1000, (), [False, False, False]),
+        # Other partitions may have filled the answer up; the next poll had none of its own.
+        (lambda polls: 1000 + (polls > 0), (1,), [False, False, False]),
+        (lambda polls: 1000 + polls, (1, 2), [False, False, True]),
+    ],
+    ids=["nothing came", "no answer", "full", "full twice"],
+)
+async def test_a_copy_is_at_its_end_by_an_answer_that_had_room(
+    monkeypatch: pytest.MonkeyPatch, answered, others, at_end
+):
+    consumer = EmptyPartition(END, answered, frozenset(others))
+    monkeypatch.setattr(changelog, "RawConsumer", lambda **_options: consumer)
+    follower = ChangelogFollower(SETTINGS)
+    partition = Partition("readings", 0)
+    await follower.follow({partition: None})
+
+    found = [(await follower.poll())[partition] for _ in at_end]
+
+    assert [each.is_at_end for each in found] == at_end
+    assert not any(each.runs or each.position for each in found)
