@@ -206,11 +206,12 @@ class ChangelogReader(_Client):
         deadline = self._deadline()
         while position < end:
             answer = self._last_answer(tp)
-            runs = (await self._poll(_POLL_MS)).get(tp)
+            came = (await self._poll(_POLL_MS)).get(tp, [])
+            # What has come since may be half a transaction; at `end` none is open.
+            runs = [run for run in came if run.base_offset < end]
             if runs:
-                # What has come since may be half a transaction; at `end` none is open.
-                await take([run for run in runs if run.base_offset < end])
-            elif asyncio.get_running_loop().time() > deadline:
+                await take(runs)
+            elif not came and asyncio.get_running_loop().time() > deadline:
                 raise KafkaTimeoutError(f"nothing arrives from {tp.topic}-{tp.partition}")
             reached = await self._consumer.position(tp)
             if reached > position:

@@ -88,9 +88,10 @@ async def test_an_answer_of_a_leader_that_knows_less_is_not_the_end(
 class Growing(EmptyPartition):
     """A consumer whose one answer goes beyond the end that was told, into what is not complete."""
 
-    def __init__(self) -> None:
+    def __init__(self, *offsets: int) -> None:
         super().__init__(END, lambda polls: 1000 + polls)
         self._place = 0
+        self._offsets = offsets
 
     async def position(self, _tp: TopicPartition) -> int:
         return self._place
@@ -101,7 +102,7 @@ class Growing(EmptyPartition):
         if self.polls == 1:
             return {}
         self._place = END + 50
-        runs = [SimpleNamespace(base_offset=offset) for offset in (0, END - 1, END, END + 20)]
+        runs = [SimpleNamespace(base_offset=offset) for offset in self._offsets]
         return {
             TopicPartition("changelog", 0): [
                 SimpleNamespace(value=SimpleNamespace(run=run)) for run in runs
@@ -117,7 +118,8 @@ async def test_what_stands_behind_the_end_may_be_half_a_transaction_and_is_not_r
     async def take(runs: list[BatchRun]) -> None:
         taken.extend(run.base_offset for run in runs)
 
-    monkeypatch.setattr(changelog, "RawConsumer", lambda **_options: Growing())
+    consumer = Growing(0, END - 1, END, END + 20)
+    monkeypatch.setattr(changelog, "RawConsumer", lambda **_options: consumer)
     assert await ChangelogReader(SETTINGS).read("changelog", 0, take) == END
     assert taken == [0, END - 1]
 
@@ -127,6 +129,12 @@ async def test_no_answer_since_the_last_records_is_not_the_end(monkeypatch: pyte
 
     with pytest.raises(BrokerUnavailableError, match="nothing arrives from changelog-0"):
         await read(monkeypatch, consumer)
+
+
+async def test_an_answer_that_lies_behind_the_end_has_nothing_to_take(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    assert await read(monkeypatch, Growing(END, END + 20)) == END
 
 
 @pytest.mark.parametrize(
