@@ -201,6 +201,18 @@ class ChangelogReader(_Client):
             self._consumer.pause(tp)
         return end
 
+    async def end(self, topic: str, partition: int) -> int:
+        """Where the partition ends now, but for transactions that are open.
+
+        Raises:
+            StreamEwmaError: the broker refuses, or does not answer.
+        """
+        tp = TopicPartition(topic, partition)
+        try:
+            return (await self._bounds([tp]))[tp][1]
+        except (KafkaError, OSError) as error:
+            raise explain(error, self._settings) from error
+
     async def _read_to(self, tp: TopicPartition, position: int, end: int, take: Take) -> None:
         before = self._last_answer(tp).at
         deadline = self._deadline()

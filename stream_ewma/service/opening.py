@@ -20,6 +20,7 @@ from stream_ewma.errors import StateError
 from stream_ewma.events import fields
 from stream_ewma.kafka.changelog import ChangelogFollower, ChangelogReader, PositionLostError
 from stream_ewma.kafka.consumer import GroupConsumer
+from stream_ewma.kafka.errors import FencedError
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.transactions import TransactionalProducer, transactional_id
 from stream_ewma.records.fetched import BatchRun
@@ -266,6 +267,7 @@ class Opening:
         Raises:
             StateError: a record cannot be read.
             PositionLostError: the changelog does not have `position`.
+            FencedError: somebody has written to it since this member's fence.
         """
         loop = asyncio.get_running_loop()
         changelog = self.settings.changelog_topic(partition.topic)
@@ -285,7 +287,8 @@ class Opening:
         async with self._reading:
             reader = await self._reader()
             try:
-                await reader.read(changelog, partition.number, take, position=position)
+                end = await reader.read(changelog, partition.number, take, position=position)
+                end_now = await reader.end(changelog, partition.number)
             except BaseException as error:
                 await reader.stop()
                 if isinstance(error, ChangelogError):
@@ -294,6 +297,9 @@ class Opening:
             finally:
                 self.progress.pop(partition, None)
             self._readers.append(reader)
+        # Compaction may have removed rows in favour of those behind the end, which are not read.
+        if end_now != end:
+            raise FencedError(f"{changelog}-{partition.number}: written to after the fence")
         return rows
 
     def _explained(self, partition: Partition, error: ChangelogError) -> StateError:

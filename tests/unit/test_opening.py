@@ -7,6 +7,7 @@ import pytest
 from stream_ewma.engine.step import Restored
 from stream_ewma.kafka.changelog import PositionLostError
 from stream_ewma.kafka.consumer import Partition
+from stream_ewma.kafka.errors import FencedError
 from stream_ewma.service import opening as module
 from stream_ewma.service.counters import Counters
 from stream_ewma.service.opening import Opening, Parts
@@ -46,8 +47,10 @@ class Reader:
 
     calls: Calls
     reach = (0, 7)
+    ends = (7, 7)  # when it is asked for
 
-    def __init__(self, *_arguments: object) -> None: ...
+    def __init__(self, *_arguments: object) -> None:
+        self._ends = iter(self.ends)
 
     async def start(self) -> None: ...
 
@@ -60,6 +63,9 @@ class Reader:
         if runs := [Run(offset) for offset in range(position or 0, 7)]:
             await take(runs)
         return 7
+
+    async def end(self, _topic, _partition):
+        return next(self._ends)
 
 
 class Task:
@@ -155,3 +161,20 @@ async def test_before_the_group_answers_nobody_is_fenced(monkeypatch):
         await opening.open(PARTITION)
 
     assert log == [*["not a member"] * 3, "fenced", "offset asked", "read from None"]
+
+
+async def test_rows_that_others_wrote_after_the_fence_make_what_was_read_worthless():
+    log = Calls()
+    made = {
+        name: type(name, (base,), {"calls": log, "ends": (9, 7)})
+        for name, base in {"producer": Producer, "reader": Reader, "task": Task}.items()
+    }
+    with ThreadPoolExecutor(1) as threads:
+        opening = Opening(
+            load(), object(), Parts(**made), Consumer(log), {}, threads, (1, 2), Counters()
+        )
+
+        with pytest.raises(FencedError, match="written to after the fence"):
+            await opening.open(PARTITION)
+
+    assert log == ["fenced", "offset asked", "read from None", "producer stopped"]
