@@ -211,8 +211,11 @@ class Opening:
 
     async def stop(self) -> None:
         """Disconnect the readers."""
-        while self._readers:
-            await self._readers.pop().stop()
+        await self._stop_readers()
+
+    async def _stop_readers(self) -> None:
+        idle, self._readers = self._readers, []
+        await asyncio.gather(*(reader.stop() for reader in idle))
 
     async def _restored(self, partition: Partition) -> tuple[PartitionTask, Marker | None]:
         """The partition's task with its state, from a warm copy if there is one; its position."""
@@ -290,7 +293,8 @@ class Opening:
                 end = await reader.read(changelog, partition.number, take, position=position)
                 end_now = await reader.end(changelog, partition.number)
             except BaseException as error:
-                await reader.stop()
+                # Where a connection is dead, those of the idle readers may be, too.
+                await asyncio.gather(reader.stop(), self._stop_readers())
                 if isinstance(error, ChangelogError):
                     raise self._explained(partition, error) from error
                 raise

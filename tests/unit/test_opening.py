@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from stream_ewma.engine.step import Restored
+from stream_ewma.errors import BrokerUnavailableError
 from stream_ewma.kafka.changelog import PositionLostError
 from stream_ewma.kafka.consumer import Partition
 from stream_ewma.kafka.errors import FencedError
@@ -178,3 +179,31 @@ async def test_rows_that_others_wrote_after_the_fence_make_what_was_read_worthle
             await opening.open(PARTITION)
 
     assert log == ["fenced", "offset asked", "read from None", "producer stopped"]
+
+
+async def test_a_reader_that_fails_takes_the_idle_ones_with_it():
+    log = Calls()
+
+    class Failing(Reader):
+        calls = log
+
+        async def stop(self):
+            log.append("reader stopped")
+
+        async def end(self, _topic, _partition):
+            raise BrokerUnavailableError("no answer")
+
+    made = {
+        name: type(name, (base,), {"calls": log})
+        for name, base in {"producer": Producer, "task": Task}.items()
+    }
+    with ThreadPoolExecutor(1) as threads:
+        parts = Parts(reader=Failing, **made)
+        opening = Opening(load(), object(), parts, Consumer(log), {}, threads, (1, 2), Counters())
+        opening._readers += [Failing(), Failing()]
+
+        with pytest.raises(BrokerUnavailableError):
+            await opening.open(PARTITION)
+
+    assert log.count("reader stopped") == 2  # one of the two was at work
+    assert opening._readers == []
