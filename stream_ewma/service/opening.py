@@ -210,10 +210,7 @@ class Opening:
         )
 
     async def stop(self) -> None:
-        """Disconnect the readers."""
-        await self._stop_readers()
-
-    async def _stop_readers(self) -> None:
+        """Disconnect the readers that are idle."""
         idle, self._readers = self._readers, []
         await asyncio.gather(*(reader.stop() for reader in idle))
 
@@ -294,7 +291,7 @@ class Opening:
                 end_now = await reader.end(changelog, partition.number)
             except BaseException as error:
                 # Where a connection is dead, those of the idle readers may be, too.
-                await asyncio.gather(reader.stop(), self._stop_readers())
+                await asyncio.gather(reader.stop(), self.stop())
                 if isinstance(error, ChangelogError):
                     raise self._explained(partition, error) from error
                 raise

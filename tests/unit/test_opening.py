@@ -1,6 +1,8 @@
 """Taking a partition over from a warm copy."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
@@ -120,6 +122,19 @@ class Standbys:
         return Copy(task, 0.0, position=self._position)
 
 
+@contextmanager
+def opening_of(log: Calls, *, silences: int = 0, **reader: object) -> Iterator[Opening]:
+    """What takes partitions over, with all that it uses played; `reader` is laid over `Reader`."""
+    made = {
+        "producer": type("OwnProducer", (Producer,), {"calls": log}),
+        "reader": type("OwnReader", (Reader,), {"calls": log} | reader),
+        "task": Task,
+    }
+    consumer = Consumer(log, silences)
+    with ThreadPoolExecutor(1) as threads:
+        yield Opening(load(), object(), Parts(**made), consumer, {}, threads, (1, 2), Counters())
+
+
 @pytest.mark.parametrize(
     ("copied", "calls"),
     [
@@ -131,14 +146,7 @@ class Standbys:
 )
 async def test_only_after_the_fence_and_the_offset_what_the_copy_lacks_is_read(copied, calls):
     log = Calls()
-    made = {
-        name: type(name, (base,), {"calls": log})
-        for name, base in {"producer": Producer, "reader": Reader, "task": Task}.items()
-    }
-    with ThreadPoolExecutor(1) as threads:
-        opening = Opening(
-            load(), object(), Parts(**made), Consumer(log), {}, threads, (1, 2), Counters()
-        )
+    with opening_of(log) as opening:
         opening.standbys = Standbys(log, copied)
 
         opened = await opening.open(PARTITION)
@@ -150,15 +158,7 @@ async def test_only_after_the_fence_and_the_offset_what_the_copy_lacks_is_read(c
 async def test_before_the_group_answers_nobody_is_fenced(monkeypatch):
     monkeypatch.setattr(module, "_GROUP_S", 0.0)
     log = Calls()
-    made = {
-        name: type(name, (base,), {"calls": log})
-        for name, base in {"producer": Producer, "reader": Reader, "task": Task}.items()
-    }
-    with ThreadPoolExecutor(1) as threads:
-        opening = Opening(
-            load(), object(), Parts(**made), Consumer(log, 3), {}, threads, (1, 2), Counters()
-        )
-
+    with opening_of(log, silences=3) as opening:
         await opening.open(PARTITION)
 
     assert log == [*["not a member"] * 3, "fenced", "offset asked", "read from None"]
@@ -166,17 +166,9 @@ async def test_before_the_group_answers_nobody_is_fenced(monkeypatch):
 
 async def test_rows_that_others_wrote_after_the_fence_make_what_was_read_worthless():
     log = Calls()
-    made = {
-        name: type(name, (base,), {"calls": log, "ends": (9, 7)})
-        for name, base in {"producer": Producer, "reader": Reader, "task": Task}.items()
-    }
-    with ThreadPoolExecutor(1) as threads:
-        opening = Opening(
-            load(), object(), Parts(**made), Consumer(log), {}, threads, (1, 2), Counters()
-        )
-
-        with pytest.raises(FencedError, match="written to after the fence"):
-            await opening.open(PARTITION)
+    fenced = pytest.raises(FencedError, match="written to after the fence")
+    with opening_of(log, ends=(9, 7)) as opening, fenced:
+        await opening.open(PARTITION)
 
     assert log == ["fenced", "offset asked", "read from None", "producer stopped"]
 
@@ -184,23 +176,14 @@ async def test_rows_that_others_wrote_after_the_fence_make_what_was_read_worthle
 async def test_a_reader_that_fails_takes_the_idle_ones_with_it():
     log = Calls()
 
-    class Failing(Reader):
-        calls = log
+    async def stop(_self):
+        log.append("reader stopped")
 
-        async def stop(self):
-            log.append("reader stopped")
+    async def end(_self, _topic, _partition):
+        raise BrokerUnavailableError("no answer")
 
-        async def end(self, _topic, _partition):
-            raise BrokerUnavailableError("no answer")
-
-    made = {
-        name: type(name, (base,), {"calls": log})
-        for name, base in {"producer": Producer, "task": Task}.items()
-    }
-    with ThreadPoolExecutor(1) as threads:
-        parts = Parts(reader=Failing, **made)
-        opening = Opening(load(), object(), parts, Consumer(log), {}, threads, (1, 2), Counters())
-        opening._readers += [Failing(), Failing()]
+    with opening_of(log, stop=stop, end=end) as opening:
+        opening._readers += [opening.parts.reader(), opening.parts.reader()]
 
         with pytest.raises(BrokerUnavailableError):
             await opening.open(PARTITION)
