@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stream_ewma.errors import SettingsError, StreamEwmaError
     from stream_ewma.service.embedded import Smoother
     from stream_ewma.settings import Settings, load_settings
     from stream_ewma.smoothing.online import Ewma
@@ -23,7 +24,9 @@ __all__ = [
     "Ewma",
     "Options",
     "Settings",
+    "SettingsError",
     "Smoother",
+    "StreamEwmaError",
     "__version__",
     "ewma",
     "load_settings",
@@ -36,7 +39,9 @@ _HOMES = {
     "Ewma": "smoothing.online",
     "Options": "smoothing.options",
     "Settings": "settings",
+    "SettingsError": "errors",
     "Smoother": "service.embedded",
+    "StreamEwmaError": "errors",
     "ewma": "smoothing.series",
     "load_settings": "settings",
     "smooth": "smoothing.series",

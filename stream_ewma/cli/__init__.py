@@ -81,7 +81,7 @@ def _dispatch(arguments: list[str]) -> int:
     name = arguments[0]
     close = get_close_matches(name, COMMANDS, 1)
     advice = f"write {close[0]}" if close else f"write one of {', '.join(COMMANDS)}"
-    sys.stderr.write(f"stream-ewma: '{name}' is no command; {advice}\n")
+    sys.stderr.write(f"stream-ewma: '{name}' is not a command; {advice}\n")
     return EXIT_USAGE
 
 

@@ -134,5 +134,5 @@ def _half_life(text: str) -> str:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     if milliseconds == 0:
-        raise argparse.ArgumentTypeError("0 is no half-life; write a duration such as 3s")
+        raise argparse.ArgumentTypeError("0 is not a half-life; write a duration such as 3s")
     return text

@@ -8,7 +8,7 @@ stream-ewma dlq replay --reason future_timestamp
 stream-ewma dlq replay --origin sensor-readings-3@1042
 
 `list` counts them by reason and source topic, `show` prints single ones, escaped and cut; --json
-prints lines of JSON with all of them, what is no UTF-8 in base64.
+prints lines of JSON with all of them, what is not UTF-8 in base64.
 
 `replay` writes key, value, headers and timestamp back as they were, to the topic and partition they
 came from, up to the end of the topic as it is now. How far it has come is kept as offsets of the
@@ -152,7 +152,7 @@ def _reason(text: str) -> str:
     if text not in labels:
         close = get_close_matches(text, labels, 1)
         advice = f"write {close[0]}" if close else f"write one of {', '.join(labels)}"
-        raise argparse.ArgumentTypeError(f"'{text}' is no reason; {advice}")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a reason; {advice}")
     return text
 
 

@@ -183,7 +183,7 @@ class Replay:
             )
         for count, why in (
             (told.before, "had been replayed before; --again replays them once more"),
-            (told.foreign, "left out: of no topic of input.topics"),
+            (told.foreign, "left out: not from a topic of input.topics"),
         ):
             if count:
                 sys.stdout.write(f"{counted(count, 'dead letter')} {why}\n")

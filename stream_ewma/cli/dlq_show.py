@@ -160,7 +160,7 @@ async def list_letters(settings: Settings, wanted: Wanted, *, as_json: bool) -> 
 
 
 def _none(seen: int) -> str:
-    return f"none of {seen:,} dead letters is meant" if seen else "there are no dead letters"
+    return f"none of the {seen:,} dead letters matches" if seen else "there are no dead letters"
 
 
 class _Printer:

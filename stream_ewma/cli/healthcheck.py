@@ -46,7 +46,9 @@ def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
 
 def _asked(section: HttpSettings, path: str) -> tuple[bool, str]:
     if not section.enabled or section.port == 0:
-        wrong = "http.enabled is false" if not section.enabled else "http.port is 0, any free one"
+        wrong = "http.enabled is false; write true"
+        if section.enabled:
+            wrong = "http.port is 0, any free one; write a port"
         return False, f"there is nobody to ask: {wrong}"
     host = _local(section.host)
     connection = http.client.HTTPConnection(host, section.port, timeout=_TIMEOUT_S)
@@ -59,7 +61,8 @@ def _asked(section: HttpSettings, path: str) -> tuple[bool, str]:
     finally:
         connection.close()
     if not isinstance(found, dict) or "status" not in found:
-        return False, f"what answers at {host}:{section.port} is no stream-ewma"
+        where = f"{host}:{section.port}"
+        return False, f"what answers at {where} is not stream-ewma; mend http.host or http.port"
     return answer.status == http.client.OK, _line(found)
 
 

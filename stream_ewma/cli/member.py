@@ -61,7 +61,7 @@ def member_of(arguments: argparse.Namespace, unknown: Sequence[str], own: Sequen
 def _configured(settings: Settings) -> str:
     http = settings.http
     if not http.enabled:
-        raise SettingsError(["http.enabled: is false: such a member answers nobody; turn it on"])
+        raise SettingsError(["http.enabled: is false, so no member can be asked; write true"])
     if http.port == 0:
         raise SettingsError(
             ["http.port: is 0, any free port; write --address HOST:PORT as the member's log names"]

@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
         settings = settings_flags.load(arguments, unknown)
         return asyncio.run(_skip(settings, Partition(place[0], int(place[1])), int(place[2])))
     if place:
-        sys.stderr.write(f"stream-ewma offsets show: '{place[0]}' is not needed\n")
+        sys.stderr.write(f"stream-ewma offsets show: '{place[0]}' is not needed; leave it out\n")
         return _USAGE
     settings = settings_flags.load(arguments, unknown)
     topics = [arguments.topic] if arguments.topic else list(settings.input.topics)

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--separator",
         type=_separator,
         metavar="TEXT",
-        help="between key and value; default: a colon, if the first line has one and is no object",
+        help="between key and value; default: a colon, if the first line has one and is not JSON",
     )
     group.add_argument(
         "--key-field",

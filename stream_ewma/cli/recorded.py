@@ -90,7 +90,7 @@ def refuse_misspelt(unknown: Sequence[str], own: Sequence[str]) -> None:
     """
     near = {name: nearest(name, list(own)) for name in unknown if "." not in name}
     problems = [
-        f"command line: --{name}: is no flag; write --{close}"
+        f"command line: --{name}: is not a flag; write --{close}"
         for name, close in near.items()
         if close
     ]

@@ -10,7 +10,7 @@ stream-ewma state reset --to 2026-01-31T08:00:00Z
 `export` writes .jsonl (also .jsonl.gz) or .parquet, `-` is JSON lines to standard output; `import`
 reads that into an empty changelog, of another application_id or cluster. `reset` forgets every key
 and the group's offsets: the next start begins at input.start, or where --to says. While the service
-runs, `import` and `reset` refuse. A byte of a key that is no UTF-8 is \xNN, a backslash \\.
+runs, `import` and `reset` refuse. A byte of a key that is not UTF-8 is \xNN, a backslash \\.
 """
 
 import argparse
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
     more = {} if arguments.to is None else {"input.start": arguments.to}
     settings = settings_flags.load(arguments, unknown, more=more)
     if not settings.state.durable:
-        raise StateError("state.durable is false: no state is kept")
+        raise StateError("state.durable is false, so no state is kept; write true to keep it")
     topics = [arguments.topic] if arguments.topic else list(settings.input.topics)
     if arguments.action == "reset" and not arguments.yes and not _is_sure(settings, only(topics)):
         return _USAGE
@@ -102,7 +102,7 @@ def _misuse(arguments: argparse.Namespace) -> str:
     if subject and arguments.subject is None:
         return f"write the {subject}: stream-ewma state {action} {subject}"
     if not subject and arguments.subject is not None:
-        return f"'{arguments.subject}' is not needed"
+        return f"'{arguments.subject}' is not needed; leave it out"
     for flag, owner in _FLAGS_OF.items():
         if getattr(arguments, flag) is not None and action != owner:
             return f"--{flag} is for `state {owner}`"

@@ -63,8 +63,8 @@ def require_fit(settings: Settings, topic: Topic) -> None:
     if topic.kept != topic.partitions:
         raise TopicError(
             f"{settings.changelog_topic(topic.name)}: has {topic.kept} partitions where"
-            f" {topic.name} has {topic.partitions}: `stream-ewma state reset` without --to, delete"
-            " the changelog, then run: stream-ewma topics create"
+            f" {topic.name} has {topic.partitions}: run `stream-ewma state reset` without --to,"
+            " delete the changelog, then run: stream-ewma topics create"
         )
 
 

@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace, unknown: Sequence[str]) -> int:
     progress.clear()
     if rows > len(recording):
         sys.stderr.write(
-            f"{rows - len(recording):,} of {rows:,} rows are no readings and were left out;"
+            f"{rows - len(recording):,} of {rows:,} rows are not readings and were left out;"
             " `stream-ewma smooth` says which\n"
         )
     if arguments.json:

@@ -136,9 +136,7 @@ class Committer:
 
     async def _forward(self, item: OutgoingBatch | Cut) -> None:
         if isinstance(item, Cut) and self._outputs is not None:
-            await self._outputs.wait_delivered(item.next_offset)
-            if self._outputs.delivered_offset < item.next_offset:
-                raise KafkaError("the outputs that the commit covers were not delivered")
+            await self._wait_outputs(self._outputs, item.next_offset)
         if not self._producer.in_transaction:
             await self._producer.begin([Partition(self._changelog, self._partition.number)])
             self._deadline = asyncio.get_running_loop().time() + self._most_s
@@ -157,6 +155,20 @@ class Committer:
             raise TransactionExpiredError(
                 f"no end of a transaction within {self._most_s:.0f} s"
             ) from error
+
+    async def _wait_outputs(self, outputs: Delivery, offset: int) -> None:
+        """Wait for the outputs that a commit covers, for as long as a transaction may take.
+
+        Their producer asks for ever. Without a word of it this would count as work that hangs.
+        """
+        try:
+            async with asyncio.timeout(self._most_s):
+                await outputs.wait_delivered(offset)
+        except TimeoutError as error:
+            late = KafkaTimeoutError(f"outputs not acknowledged within {self._most_s:.0f} s")
+            raise outputs.refusal or late from error
+        if outputs.delivered_offset < offset:
+            raise KafkaError("the outputs that the commit covers were not delivered")
 
     async def _send(self, batch: OutgoingBatch | None, encoded: EncodedBatch, topic: str) -> None:
         began = asyncio.get_running_loop().time()

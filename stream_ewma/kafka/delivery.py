@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from aiokafka.errors import KafkaError
 
 from stream_ewma.engine.outgoing import Destination, OutgoingBatch
-from stream_ewma.errors import BrokerUnavailableError, FatalError
+from stream_ewma.errors import BrokerUnavailableError, FatalError, StreamEwmaError
 from stream_ewma.kafka.errors import explain, is_passing
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.producer import PartitionProducer, is_refusal
@@ -113,6 +113,11 @@ class Delivery:
     def has_room(self) -> bool:
         """Whether more may be published without piling up."""
         return self._pending_bytes < _MOST_PENDING_BYTES
+
+    @property
+    def refusal(self) -> KafkaError | None:
+        """What keeps a batch from getting in, by the brokers' last answer; None: nothing known."""
+        return self._producer.refusal
 
     def publish(self, batches: list[OutgoingBatch], next_offset: int) -> None:
         """Queue a step's batches; `delivered_offset` reaches `next_offset` once all are in."""
@@ -219,10 +224,7 @@ class Delivery:
             await self._deliver_piecewise(first.batch)
             first.future, first.error = _done(), None
         elif first.attempts >= _MOST_ATTEMPTS:
-            meaning = explain(error, self._settings)
-            if is_passing(error) and not isinstance(meaning, BrokerUnavailableError):
-                meaning = BrokerUnavailableError(f"{self._partition}: {error!r}, again and again")
-            raise meaning
+            raise self._lasting(error) from error
         else:
             _log.warning("%s: a batch failed (%r): sending it again", self._partition, error)
         again = [item for item in self._sent if not item.delivered or item.batch is None]
@@ -259,12 +261,19 @@ class Delivery:
                         continue
                     attempts += 1
                     if attempts >= _MOST_ATTEMPTS:
-                        raise explain(error, self._settings) from error
+                        raise self._lasting(error) from error
                     todo.append(batch)
                     await producer.stop()
                     await self._start(producer)
         finally:
             await producer.stop()
+
+    def _lasting(self, error: BaseException) -> StreamEwmaError:
+        """The error to raise for one that a fresh producer has met again and again."""
+        meaning = explain(error, self._settings)
+        if is_passing(error) and not isinstance(meaning, BrokerUnavailableError):
+            return BrokerUnavailableError(f"{self._partition}: {error!r}, again and again")
+        return meaning
 
     def _smaller(self, batch: OutgoingBatch, error: KafkaError) -> list[OutgoingBatch]:
         if len(batch) > 1:

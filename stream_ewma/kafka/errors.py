@@ -63,11 +63,14 @@ _VERIFY_HOST_MISMATCH = 62  # X509_V_ERR_HOSTNAME_MISMATCH
 _VERIFY_IP_MISMATCH = 64  # X509_V_ERR_IP_ADDRESS_MISMATCH
 _VERIFY_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 
+_SEE_CHECK = (
+    "stream-ewma check --online prints the kafka-acls.sh line of each permission that the service "
+    "lacks"
+)
 _DENIED: dict[type[BaseException], str] = {
-    kafka.TopicAuthorizationFailedError: "allow the user to read the input and write the output "
-    "and dead-letter topics",
+    kafka.TopicAuthorizationFailedError: f"allow it to the user; {_SEE_CHECK}",
     kafka.GroupAuthorizationFailedError: "allow the user READ on the consumer group "
-    "(application_id)",
+    f"(application_id); {_SEE_CHECK}",
     kafka.ClusterAuthorizationFailedError: "allow the user what the broker's log says it lacked",
     kafka.TransactionalIdAuthorizationFailed: "allow the user WRITE on the transactional ids "
     "that begin with application_id",

@@ -285,7 +285,7 @@ async def ask_again(settings: Settings, ask: Callable[[], Awaitable[_T]], what: 
             if isinstance(meaning, AccessDeniedError):
                 raise meaning from error
             if asyncio.get_running_loop().time() + _RETRY_S > deadline:
-                raise BrokerUnavailableError(f"no answer about {what}: {error!r}") from error
+                raise BrokerUnavailableError(f"no answer about {what}: {meaning}") from error
         await asyncio.sleep(_RETRY_S)
 
 

@@ -15,6 +15,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from stream_ewma.errors import StreamEwmaError
 from stream_ewma.kafka.connect import client_options
+from stream_ewma.kafka.durability import weakness
 from stream_ewma.kafka.errors import explain
 from stream_ewma.kafka.group import Group, ask_again, group_of
 from stream_ewma.kafka.partition import Partition
@@ -145,7 +146,10 @@ async def _permissions(settings: Settings, admin: AIOKafkaAdminClient) -> list[T
 
 async def _topics(settings: Settings, admin: AIOKafkaAdminClient) -> list[Tick]:
     del admin  # it has one of its own
-    return [_topic_tick(state) for state in await describe(settings)]
+    states = await describe(settings)
+    ticks = [_topic_tick(state) for state in states]
+    weak = weakness(settings, states)
+    return [*ticks, warning(weak)] if weak else ticks
 
 
 def _topic_tick(state: TopicState) -> Tick:

@@ -68,6 +68,11 @@ class PartitionProducer:
             raise KafkaError("the producer is not started")
         return await hand_over(self._producer, FinishedBatch(batch), topic, partition)
 
+    @property
+    def refusal(self) -> KafkaError | None:
+        """What keeps a batch from getting in, by the brokers' last answer; None: nothing known."""
+        return last_refusal(self._producer)
+
     async def stop(self) -> bool:
         """Stop; a producer that does not end in time is killed. Answers whether it ended."""
         producer, self._producer = self._producer, None
@@ -105,6 +110,11 @@ async def hand_over(
     except AssertionError as error:  # aiokafka's word for it
         raise UnknownTopicOrPartitionError(f"{topic} has no partition {partition}") from error
     return future
+
+
+def last_refusal(producer: RawProducer | None) -> KafkaError | None:
+    """What brokers said last of a batch that is sent again and again; None: nothing known."""
+    return None if producer is None else producer._sender.refusal  # noqa: SLF001  no public way
 
 
 async def end(producer: RawProducer) -> bool:

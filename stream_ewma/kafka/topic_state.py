@@ -23,6 +23,10 @@ class TopicState:
             and where no input exists, empty.
         unfit: what is wrong with its settings and how to mend it, or nothing.
         may_grow: whether it may be given more partitions (`state.repartition: rebuild`).
+        copies: replicas of the partition that has the fewest; None where the topic does not exist.
+        least_in_sync: its min.insync.replicas; None: not asked for, or not to be seen.
+        is_unclean: whether a replica that has missed records may come to lead
+            (unclean.leader.election.enable), as far as can be seen.
     """
 
     name: str
@@ -31,6 +35,9 @@ class TopicState:
     inputs: tuple[int, ...] = ()
     unfit: str = ""
     may_grow: bool = False
+    copies: int | None = None
+    least_in_sync: int | None = None
+    is_unclean: bool = False
 
     @property
     def wanted(self) -> int | None:

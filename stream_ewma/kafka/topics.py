@@ -6,7 +6,7 @@ as the largest input. State is kept by partition too: a changelog has as many as
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final
@@ -49,19 +49,26 @@ async def describe(settings: Settings) -> list[TopicState]:
     changelogs = _changelogs(settings)
     names += changelogs.values()
     async with _admin(settings) as admin:
-        counts = await _partition_counts(admin, list(dict.fromkeys(names)))
-        present = [name for name in changelogs.values() if counts[name] is not None]
-        unfit = await _unfit(settings, admin, present)
+        replicas = await _replicas(admin, list(dict.fromkeys(names)))
+        # Where no state is kept, nothing rests on the settings of a topic.
+        rested_on = replicas.keys() - outputs.keys() if changelogs else ()
+        present = sorted(name for name in rested_on if replicas[name] is not None)
+        configs = await _topic_settings(admin, present, needed=changelogs.values())
+    counts = _lengths(replicas)
     states = _states(settings, outputs, counts)
     inputs = {state.name: state for state in states if state.role is Role.INPUT}
-    states += [
-        TopicState(
-            name, Role.CHANGELOG, counts[name], _counts([inputs[topic]]), unfit.get(name, "")
-        )
-        for topic, name in changelogs.items()
-    ]
+    for topic, name in changelogs.items():
+        unfit = _unfit(settings, name, configs[name]) if name in configs else ""
+        own = _counts([inputs[topic]])
+        states.append(TopicState(name, Role.CHANGELOG, counts[name], own, unfit))
     may_grow = settings.state.durable and settings.state.repartition == "rebuild"
-    return [replace(state, may_grow=may_grow and state.role is not Role.INPUT) for state in states]
+    return [
+        replace(
+            _with_safety(state, replicas[state.name] or [], configs.get(state.name, {})),
+            may_grow=may_grow and state.role is not Role.INPUT,
+        )
+        for state in states
+    ]
 
 
 async def topic_ids(settings: Settings, names: Iterable[str]) -> dict[str, str | None]:
@@ -111,10 +118,19 @@ async def verify(settings: Settings) -> dict[str, int]:
         AccessDeniedError: the broker does not let this user see the topics.
     """
     states = await describe(settings)
+    require_fit(states)
+    return {s.name: s.partitions for s in states if s.role is Role.INPUT and s.partitions}
+
+
+def require_fit(states: Iterable[TopicState]) -> None:
+    """Return if every topic is there and fits.
+
+    Raises:
+        TopicError: one is missing or has another number of partitions, with one line for each.
+    """
     problems = [state.problem for state in states if state.problem]
     if problems:
         raise TopicError("\n".join(problems))
-    return {s.name: s.partitions for s in states if s.role is Role.INPUT and s.partitions}
 
 
 async def create(settings: Settings, states: Sequence[TopicState]) -> list[TopicState]:
@@ -182,39 +198,53 @@ def _changelogs(settings: Settings) -> dict[str, str]:
     return {topic: settings.changelog_topic(topic) for topic in settings.input.topics}
 
 
-async def _unfit(
-    settings: Settings, admin: AIOKafkaAdminClient, changelogs: Sequence[str]
-) -> dict[str, str]:
-    """What is wrong with the settings of changelogs, for those where something is."""
-    found = {}
-    for name, config in (await _topic_settings(admin, changelogs)).items():
-        policies = {policy.strip() for policy in config["cleanup.policy"].split(",")}
-        limit = int(config["max.message.bytes"])
-        change = f"kafka-configs.sh --alter --topic {name} --add-config"
-        if policies != {"compact"}:
-            found[name] = (
-                f"its cleanup.policy is {config['cleanup.policy']}, which deletes state;"
-                f" run: {change} cleanup.policy=compact"
-            )
-        elif limit < settings.output.max_batch_bytes:
-            found[name] = (
-                f"its max.message.bytes ({limit}) is less than output.max_batch_bytes"
-                f" ({settings.output.max_batch_bytes});"
-                f" run: {change} max.message.bytes={settings.output.max_batch_bytes}"
-            )
-    return found
+def _unfit(settings: Settings, name: str, config: Mapping[str, str]) -> str:
+    """What is wrong with the settings of a changelog, or nothing."""
+    policies = {policy.strip() for policy in config["cleanup.policy"].split(",")}
+    limit = int(config["max.message.bytes"])
+    change = f"kafka-configs.sh --alter --topic {name} --add-config"
+    if policies != {"compact"}:
+        return (
+            f"its cleanup.policy is {config['cleanup.policy']}, which deletes state;"
+            f" run: {change} cleanup.policy=compact"
+        )
+    if limit < settings.output.max_batch_bytes:
+        return (
+            f"its max.message.bytes ({limit}) is less than output.max_batch_bytes"
+            f" ({settings.output.max_batch_bytes});"
+            f" run: {change} max.message.bytes={settings.output.max_batch_bytes}"
+        )
+    return ""
+
+
+def _with_safety(
+    state: TopicState, replicas: Sequence[int], config: Mapping[str, str]
+) -> TopicState:
+    """A topic with what keeps its records when brokers are lost, as far as it can be seen."""
+    least = config.get("min.insync.replicas")
+    return replace(
+        state,
+        copies=min(replicas, default=None),
+        least_in_sync=None if least is None else int(least),
+        is_unclean=config.get("unclean.leader.election.enable") == "true",
+    )
 
 
 async def _topic_settings(
-    admin: AIOKafkaAdminClient, names: Sequence[str]
+    admin: AIOKafkaAdminClient, names: Sequence[str], *, needed: Collection[str]
 ) -> dict[str, dict[str, str]]:
-    """Kafka's names and texts of the settings of each topic."""
+    """Kafka's names and texts of the settings of each topic.
+
+    Those that are not `needed` are left out where the broker does not tell them.
+    """
     if not names:
         return {}
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     found = {}
     for answer in await admin.describe_configs(resources):
         for code, message, _, name, entries in answer.resources:
+            if code and name not in needed:
+                continue
             if for_code(code) is TopicAuthorizationFailedError:
                 raise AccessDeniedError(f"{name}: not authorized: allow DESCRIBE_CONFIGS")
             if code:
@@ -257,19 +287,30 @@ async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
 async def _partition_counts(
     admin: AIOKafkaAdminClient, names: Sequence[str]
 ) -> dict[str, int | None]:
+    return _lengths(await _replicas(admin, names))
+
+
+def _lengths(replicas: Mapping[str, list[int] | None]) -> dict[str, int | None]:
+    return {name: None if each is None else len(each) for name, each in replicas.items()}
+
+
+async def _replicas(
+    admin: AIOKafkaAdminClient, names: Sequence[str]
+) -> dict[str, list[int] | None]:
+    """How many replicas each partition of a topic has; None where there is no such topic."""
     # The admin client's own question would let the broker create what it is asked about.
     question = MetadataRequest(list(names), allow_auto_topic_creation=False)
     answer = (await admin._send_request(question)).to_object()  # noqa: SLF001  see above
-    counts: dict[str, int | None] = {}
+    found: dict[str, list[int] | None] = {}
     for topic in answer["topics"]:
         error = for_code(topic["error_code"])
         if error in ABSENT:
-            counts[topic["topic"]] = None
+            found[topic["topic"]] = None
         elif topic["error_code"]:
             raise error(topic["topic"])
         else:
-            counts[topic["topic"]] = len(topic["partitions"])
-    return counts
+            found[topic["topic"]] = [len(each["replicas"]) for each in topic["partitions"]]
+    return found
 
 
 def _new_topic(settings: Settings, state: TopicState) -> NewTopic:

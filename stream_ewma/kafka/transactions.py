@@ -15,7 +15,7 @@ from aiokafka.errors import InvalidProducerEpoch, KafkaError, KafkaTimeoutError,
 from stream_ewma.kafka.connect import client_options
 from stream_ewma.kafka.errors import FencedError, OutcomeUnknownError, TransactionExpiredError
 from stream_ewma.kafka.partition import Partition
-from stream_ewma.kafka.producer import end, hand_over
+from stream_ewma.kafka.producer import end, hand_over, last_refusal
 from stream_ewma.kafka.seams import FinishedBatch, RawProducer
 from stream_ewma.records.writer import EncodedBatch
 from stream_ewma.settings import Settings
@@ -67,7 +67,7 @@ class TransactionalProducer:
     @property
     def refusal(self) -> KafkaError | None:
         """What keeps a batch from getting in, by the brokers' last answer; None: nothing known."""
-        return None if self._producer is None else self._producer._sender.refusal  # noqa: SLF001
+        return last_refusal(self._producer)
 
     async def start(self) -> None:
         """Connect and fence every earlier producer of this id; may be tried again if it fails.

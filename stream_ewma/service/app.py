@@ -11,6 +11,7 @@ from stream_ewma.errors import BrokerUnavailableError
 from stream_ewma.events import fields
 from stream_ewma.kafka import topics
 from stream_ewma.kafka.connect import wait_for_broker
+from stream_ewma.kafka.durability import weakness
 from stream_ewma.service.config import task_config
 from stream_ewma.service.opening import Parts
 from stream_ewma.service.overview import Overview
@@ -118,7 +119,11 @@ async def _prepare(
 
 async def _ask_brokers(settings: Settings) -> dict[str, TopicIdentity]:
     await wait_for_broker(settings)
-    await _patiently(settings, lambda: topics.verify(settings))
+    states = await _patiently(settings, lambda: topics.describe(settings))
+    topics.require_fit(states)
+    weak = weakness(settings, states)
+    if weak:
+        _log.warning("%s", weak, extra=fields("topics_not_safe"))
     if not settings.state.durable:
         return {}
     found = await _patiently(settings, lambda: topics.identities(settings))

@@ -11,6 +11,8 @@ from stream_ewma.service.sizing import TransactionSize
 from stream_ewma.settings import Settings
 
 _MOST_SMALL_RECORDS = 512
+# Of a transaction's own time: no commit waits longer for its turn, whatever others have to write.
+_WAIT_SHARE = 0.5
 
 
 class Commits:
@@ -46,6 +48,7 @@ class Commits:
         wake: Callable[[], None],
     ) -> None:
         self._interval_s = settings.commit_interval_ms / 1000
+        self._longest_s = settings.delivery.transaction_timeout / 1000 * _WAIT_SHARE
         self._task = task
         self._committer = committer
         self._threads = threads
@@ -83,7 +86,9 @@ class Commits:
             if earliest > now:
                 self._wake_at(earliest)
                 return
-            self._moment = self._pace.reserve(now, self._rows)
+            # A transaction is open already, and has its time.
+            latest = max(now, self._last_cut + self._longest_s)
+            self._moment = min(self._pace.reserve(now, self._rows), latest)
         if self._moment > now:
             self._wake_at(self._moment)
             return

@@ -217,11 +217,14 @@ class Opening:
     async def _restored(self, partition: Partition) -> tuple[PartitionTask, Marker | None]:
         """The partition's task with its state, from a warm copy if there is one; its position."""
         copy = await self.standbys.take(partition) if self.standbys is not None else None
-        if copy is not None:
+        if self.standbys is not None and copy is not None:
             try:
                 return copy.task, await self._restore(partition, copy.task, copy)
             except PositionLostError:
                 _log.warning("%s: the changelog is another one than the warm copy's", partition)
+            except BaseException:
+                self.standbys.give_back(partition, copy)
+                raise
         task = self.new_task(partition)
         return task, await self._restore(partition, task, None)
 
@@ -231,7 +234,11 @@ class Opening:
         """Read the partition's state back, or what a copy lacks; answers where it stands."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        rows = await self._read(partition, task.restore, None if copy is None else copy.position)
+        if copy is None:
+            rows = await self._read(partition, task.restore)
+        else:
+            rows = await self._read(partition, copy.restore, copy.position)
+            copy.is_sound = False  # it is this member's own from here on
         try:
             restored = await loop.run_in_executor(self.threads, task.restored)
         except ChangelogError as error:

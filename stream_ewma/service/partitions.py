@@ -139,8 +139,8 @@ class Partitions:
         self._assignment += 1
         self._counters.revocations += 1
         halts = {
-            asyncio.ensure_future(pipeline.halt()): partition
-            for partition, pipeline in self.pipelines.items()
+            asyncio.ensure_future(pipeline.halt()): pipeline
+            for pipeline in self.pipelines.values()
             if pipeline.active
         }
         if not halts:
@@ -152,15 +152,16 @@ class Partitions:
             halt.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         failed = late | {halt for halt in ended if halt.exception() is not None}
         if failed and self._settings.state.durable:
-            names = ", ".join(sorted(str(halts[halt]) for halt in failed))
+            dropped = [halts[halt] for halt in failed]
+            names = sorted(str(pipeline.partition) for pipeline in dropped)
             _log.warning(
                 "%s: not committed within %.1f s, and given up",
-                names,
+                ", ".join(names),
                 revoke_s(self._settings),
-                extra=fields("commit_failed", partitions=[str(halts[halt]) for halt in failed]),
+                extra=fields("commit_failed", partitions=names),
             )
-            for halt in failed:  # the group does not wait: whoever comes next fences
-                self._hooks.spawn(self._drop(halts[halt]), f"dropping {halts[halt]}")
+            for pipeline in dropped:  # the group does not wait: whoever comes next fences
+                self._hooks.spawn(self._drop_failed(pipeline), f"dropping {pipeline.partition}")
 
     def assigned(self, partitions: frozenset[Partition]) -> None:
         """The group has given this member these partitions, and no others."""
@@ -216,6 +217,8 @@ class Partitions:
         pipeline = self.pipelines[partition]
         if self._consumer.begin(partition, pipeline.position):
             pipeline.begin()
+            if pipeline.parked:
+                self._consumer.park(partition)
 
     def _tell_ready(self) -> None:
         if self._assigned <= self.pipelines.keys():
@@ -300,6 +303,11 @@ class Partitions:
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
+
+    async def _drop_failed(self, pipeline: Pipeline) -> None:
+        """Forget a pipeline, unless another one has taken its place already."""
+        if self.pipelines.get(pipeline.partition) is pipeline:
+            await self._drop(pipeline.partition)
 
     async def _drop(self, partition: Partition) -> None:
         """Forget a partition, and what of it is not committed."""

@@ -382,7 +382,7 @@ class Pipeline:
         if self._on_error == "fail":
             raise FatalError(
                 f"{self.partition}@{offset}: the broker refused the smoothed record "
-                "(dead_letters.on_error: fail)"
+                "(dead_letters.on_error: fail); mend the cause, or write on_error: dlq or skip"
             )
         return self._task.refused(batch) if self._on_error == "dlq" else []
 

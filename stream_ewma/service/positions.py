@@ -123,10 +123,12 @@ def start_without_state(partition: Partition, known: Known, settings: Settings) 
         return Start(None)
     if committed > known.end:
         raise StateError(
-            f"{partition}: the committed offset {committed} is behind the end of the topic "
-            f"({known.end}): records were lost, or the topic was created anew; set it with "
-            f"kafka-consumer-groups.sh --group {settings.application_id} "
-            f"--topic {partition.topic}:{partition.number} --reset-offsets"
+            f"{partition}: the committed offset {committed} is beyond the end of the topic "
+            f"({known.end}): records were lost, or the topic was created anew; stop the service "
+            "and run: kafka-consumer-groups.sh --bootstrap-server "
+            f"{settings.kafka.bootstrap_servers} --group {settings.application_id} "
+            f"--topic {partition.topic}:{partition.number} --reset-offsets --execute --to-latest "
+            "(or --to-earliest, to read what the topic holds now)"
         )
     if committed < known.first:
         return _behind_a_gap(partition, committed, known.first, settings)

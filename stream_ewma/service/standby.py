@@ -20,6 +20,7 @@ from stream_ewma.engine.task import PartitionTask
 from stream_ewma.kafka.changelog import ChangelogFollower, Followed, PositionLostError
 from stream_ewma.kafka.consumer import GroupConsumer
 from stream_ewma.kafka.partition import Partition
+from stream_ewma.records.fetched import BatchRun
 from stream_ewma.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -52,6 +53,11 @@ class Copy:
     is_warm: bool = False
     is_sound: bool = True
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def restore(self, runs: list[BatchRun]) -> int:
+        """Take rows in; answers how many. A copy that this fails for is of no more use."""
+        self.is_sound = False  # until it is known that all is in it
+        return self.task.restore(runs)
 
     @property
     def is_stale(self) -> bool:
@@ -109,6 +115,14 @@ class Standbys:
             is_of_use = copy.is_sound and copy.position is not None and not copy.is_stale
             return copy if is_of_use else None
 
+    def give_back(self, partition: Partition, copy: Copy) -> None:
+        """A copy that was taken for nothing waits to be taken again, if nothing was read into it.
+
+        The brokers may not have answered in time, just when the copy was wanted.
+        """
+        if copy.is_sound:
+            self._copies.setdefault(partition, copy)
+
     async def run(self) -> None:
         """Follow the changelogs, for ever; cancel it to end."""
         while True:
@@ -162,12 +176,9 @@ class Standbys:
 
     async def _read(self, partition: Partition, copy: Copy, followed: Followed) -> None:
         if followed.runs:
-            copy.is_sound = False  # until it is known that all is in it
             loop = asyncio.get_running_loop()
             try:
-                copy.rows += await loop.run_in_executor(
-                    self._threads, copy.task.restore, followed.runs
-                )
+                copy.rows += await loop.run_in_executor(self._threads, copy.restore, followed.runs)
             except ChangelogError as error:
                 _log.warning("%s: no warm copy: %s", partition, error)
                 self._changed.set()

@@ -120,15 +120,17 @@ class Troubles:
     def _note_expired(self, pipeline: Pipeline, error: TransactionExpiredError) -> None:
         """The next transactions are smaller, until they end in time.
 
-        Raises:
-            FatalError: the smallest do not either.
+        If the smallest do not either, brokers are overloaded or out of reach: the other partitions
+        may be well, and a new process would be no better off.
         """
         partition, size = pipeline.partition, self.size(pipeline.partition)
         if size.is_least and self._in_a_row[partition] > MOST_TROUBLES:
-            raise FatalError(
-                f"{partition}: even transactions of {size.limit} records take longer than "
-                "delivery.transaction_timeout: look at the brokers' load and this machine's, or "
-                "raise it"
+            _log.warning(
+                "%s: even transactions of %d records take longer than "
+                "delivery.transaction_timeout: look at the brokers that lead its topics, their "
+                "load and this machine's, or raise it",
+                partition,
+                size.limit,
             )
         size.expired(pipeline.uncommitted)
         _log.warning(

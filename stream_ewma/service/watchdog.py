@@ -150,10 +150,16 @@ class Watchdog:
 
     def _look_for_forgotten(self) -> None:
         forgotten = self.partitions.forgotten
-        self._forgotten_rounds = self._forgotten_rounds + 1 if forgotten else 0
+        if not forgotten:
+            self._forgotten_rounds = 0
+        elif self.consumer.is_member:  # else the group has yet to say whose they are
+            self._forgotten_rounds += 1
         if self._forgotten_rounds >= MOST_IDLE_ROUNDS:
             names = ", ".join(map(str, sorted(forgotten)))
-            raise FatalError(f"{names}: assigned, but not taken over for {MOST_IDLE_ROUNDS} s")
+            raise FatalError(
+                f"{names}: assigned, but not taken over for {MOST_IDLE_ROUNDS} s: restart the "
+                "service"
+            )
 
     async def _ask_ends(self) -> None:
         """Where the topics end: a client that fetches nothing knows of no lag either."""

@@ -244,7 +244,9 @@ class Worker:
         if step.failure is not None:
             raise FatalError(
                 f"{partition}@{step.failure.offset}: {step.failure.message} "
-                "(dead_letters.on_error: fail)"
+                "(dead_letters.on_error: fail); mend the settings, write on_error: dlq or skip, or "
+                f"pass this record: stream-ewma offsets skip {partition.topic} {partition.number} "
+                f"{step.failure.offset + 1}"
             )
         now = asyncio.get_running_loop().time()
         self._rejections.update(step.rejected)

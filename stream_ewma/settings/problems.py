@@ -27,7 +27,7 @@ def describe(name: str, details: ErrorDetails, layer: Layer) -> str:
     if kind == "missing":
         return f"is missing; {_REQUIRED.get(name, 'write it')}"
     if kind == "extra_forbidden":
-        return f"is no setting; {_advice_on_unknown(name, layer)}"
+        return f"is not a setting; {_advice_on_unknown(name, layer)}"
     if kind == "value_error":
         return str(details["ctx"]["error"])
     if kind == "model_type":

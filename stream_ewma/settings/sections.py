@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 
 from stream_ewma.settings.section import Positive, Section
 from stream_ewma.settings.values import (
+    Address,
     DurationMs,
     FieldName,
     FieldPath,
@@ -35,7 +36,7 @@ class KafkaSettings(Section):
     """The cluster and how to be admitted to it; Kafka's own names."""
 
     bootstrap_servers: Servers = "localhost:9092"
-    """Brokers to ask first, host:port, several separated by commas."""
+    """Brokers to ask first, host:port; a list, or separated by commas."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     """Encryption and authentication of the listener."""
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
@@ -88,7 +89,8 @@ class InputSettings(Section):
     weight: FieldPath | None = None
     """Dotted path of a reading's own weight; null: all weigh the same."""
     reset: FieldPath | None = None
-    """Dotted path of what forgets the key before the reading, if it is true; null: nothing does."""
+    """Dotted path of a boolean; true resets the key before this reading. So does a number but 0,
+    and text that is not empty."""
     timestamp: FieldPath | None = "timestamp"
     """Dotted path of the event time in a JSON object; null: the record's own timestamp."""
     timestamp_unit: Literal["s", "ms", "us", "ns"] = "ms"
@@ -118,7 +120,7 @@ class InputSettings(Section):
     max_value_bytes: Bytes = _MIB
     """Longest value, in bytes; longer ones are dead letters."""
     on_gap: Literal["refuse", "accept"] = "refuse"
-    """What to do where retention removed records unread: stop, or go on behind them."""
+    """What to do where retention removed records unread: stop, or go on after them."""
 
 
 class StateSettings(Section):
@@ -194,11 +196,11 @@ class DeliverySettings(Section):
     guarantee: Literal["exactly_once", "at_least_once"] = "exactly_once"
     """Outputs in the transaction of state and position, or at once and perhaps twice."""
     commit_interval: PositiveDurationMs | None = None
-    """Time between two commits; null: 100ms for exactly_once, which it delays, else 1s."""
+    """Time between commits; null: 100ms with exactly_once (outputs are visible then), else 1s."""
     commit_max_records: Positive = 1_000_000
     """Records after which a commit is made before its time."""
     transaction_timeout: Annotated[PositiveDurationMs, Field(ge=1_000, le=900_000)] = 60_000
-    """Time after which the brokers give up a transaction; stay below their maximum."""
+    """Brokers abort a transaction after this; at most their transaction.max.timeout.ms."""
     shutdown_timeout: PositiveDurationMs = 20_000
     """Time to finish, publish and commit after SIGTERM."""
 
@@ -218,7 +220,7 @@ class LogSettings(Section):
     """What is written to standard error."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """Least serious message that is shown."""
+    """Lowest level that is logged."""
     format: Literal["auto", "console", "json"] = "auto"
     """Sentences, or an object a line; auto: sentences on a terminal, else objects."""
 
@@ -234,7 +236,7 @@ class HttpSettings(Section):
     """Port to listen on; 0: any free one, which the log names."""
     token: SecretStr | None = None
     """Bearer token for the page, /v1 and /config; probes and /metrics stay open."""
-    advertised: Servers | None = None
+    advertised: Address | None = None
     """host:port under which other members reach this one; null: as it listens."""
     hosts: NameList = ()
     """Names besides the address under which browsers may ask, as a reverse proxy's."""
@@ -243,11 +245,11 @@ class HttpSettings(Section):
     query: bool = True
     """Whether keys, partitions and samples can be asked for."""
     metrics: bool = True
-    """Whether Prometheus may ask."""
+    """Whether /metrics is served."""
 
 
 class TracingSettings(Section):
-    """OpenTelemetry; where to is said by its own variables."""
+    """OpenTelemetry; the exporter is configured by its OTEL_* variables."""
 
     enabled: bool = False
     """Whether there is a span for each set of batches; needs stream-ewma[tracing]."""

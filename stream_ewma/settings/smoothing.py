@@ -134,7 +134,7 @@ class SmoothingSettings(FactorSettings):
     factors: Annotated[Mapping[str, NamedFactorSettings], TextMapping] | None = None
     """Several factors by name, each as one of the five: {fast: {half_life: 10s}, slow: ...}."""
     rules: Annotated[tuple[RuleSettings, ...], TextList, Field(max_length=65_535)] = ()
-    """Other factors by key pattern; the first that matches a key counts."""
+    """Other factors by key pattern, the first that matches counts: [{keys: "pump-*", span: 9}]."""
     outputs: Annotated[NameList, Field(min_length=1)] = ("ewma", "count")
     """What is published: ewma, count, variance, std, n_eff, weight_sum, zscore, slope, level,
     forecast, trend, limits, lag, late, or the difference of two factors, as fast-slow."""
@@ -268,7 +268,7 @@ class SmoothingSettings(FactorSettings):
         if not pairs:
             known = ", ".join([*_OUTPUTS, *SHORTHANDS])
             raise ValueError(
-                f"outputs: '{output}' is no output; write {known}, or the difference of two"
+                f"outputs: '{output}' is not an output; write {known}, or the difference of two"
                 " factors as fast-slow"
             )
         ((first, second), *_) = pairs

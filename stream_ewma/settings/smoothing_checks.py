@@ -78,7 +78,7 @@ def _named_in_rule(
     for name, factor in (rule.factors or {}).items():
         if name not in section.factors:
             known = ", ".join(section.factors)
-            yield Conflict(f"{place}.factors.{name}", f"is no factor; write one of {known}")
+            yield Conflict(f"{place}.factors.{name}", f"is not a factor; write one of {known}")
         yield from _one_factor(f"{place}.factors.{name}", factor, "")
 
 
@@ -119,7 +119,10 @@ def _horizon(section: SmoothingSettings) -> Iterator[Conflict]:
             "smoothing.horizon", "is missing for the output forecast; write 60s, or 10 readings"
         )
     if not wanted and section.horizon is not None:
-        yield Conflict("smoothing.horizon", "does nothing without the output forecast")
+        yield Conflict(
+            "smoothing.horizon",
+            "does nothing without the output forecast; leave it out, or add forecast to outputs",
+        )
     if wanted and section.horizon is not None:
         clocks = {factors[0].clock for factors in section.key_rules().factors}
         fitting = Clock.EVENT_TIME if section.horizon.is_time else Clock.COUNT
@@ -137,7 +140,7 @@ def _late(section: SmoothingSettings) -> Iterator[Conflict]:
         if Clock.EVENT_TIME not in clocks:
             yield Conflict(
                 f"smoothing.{name}",
-                "does nothing without half_life: readings are counted as they come",
+                "does nothing without half_life: readings are counted as they come; leave it out",
             )
         elif name == "late_cutoff" and section.weighting != "event":
             yield Conflict(
@@ -186,7 +189,7 @@ def _fields(
     for name, new in (output.names or {}).items():
         if name not in names.known:
             known = ", ".join(names.known)
-            yield Conflict(f"output.names.{name}", f"is no field; write one of {known}")
+            yield Conflict(f"output.names.{name}", f"is not a field; write one of {known}")
         elif new is None and name not in (KEY, TIMESTAMP, *names.known[2 : 2 + len(names.values)]):
             yield Conflict(
                 f"output.names.{name}", "cannot be left out here; leave it out of the outputs"

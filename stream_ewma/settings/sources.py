@@ -110,7 +110,9 @@ def secrets(folder: Path) -> Layer:
         try:
             text = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError):
-            layer.problems.append(f"{folder}: {path.name}: cannot be read as text")
+            layer.problems.append(
+                f"{folder}: {path.name}: cannot be read as text; save it as UTF-8"
+            )
             continue
         _put_variables(layer, {path.name.upper(): text.rstrip("\r\n")})
     return layer
@@ -239,7 +241,7 @@ def _put(layer: Layer, name: str, value: object) -> None:
     if name not in names.settings():
         near = names.nearest(name)
         advice = f"write {layer.spell(near)}" if near else "leave it out"
-        layer.problems.append(layer.line(name, f"is no setting; {advice}"))
+        layer.problems.append(layer.line(name, f"is not a setting; {advice}"))
         return
     section, _, last = name.rpartition(".")
     place = layer.tree.setdefault(section, {}) if section else layer.tree

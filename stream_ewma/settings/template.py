@@ -6,7 +6,8 @@ from typing import Final
 
 from pydantic_core import PydanticUndefined
 
-from stream_ewma.settings.names import Setting, literals, sections, settings
+from stream_ewma.settings.names import Setting, literals, part_of, sections, settings
+from stream_ewma.settings.smoothing import FACTOR_NAMES
 from stream_ewma.settings.written import as_written, yaml_text
 
 _HEAD: Final = """\
@@ -43,20 +44,38 @@ def _lines(setting: Setting) -> Iterator[str]:
     section, _, name = setting.name.rpartition(".")
     indent = "  " if section else ""
     choices = literals(setting.field)
-    start = f"{indent}# "
-    yield from textwrap.wrap(
-        setting.field.description or "",
-        _COLUMNS,
-        initial_indent=start,
-        subsequent_indent=start,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    yield from _wrapped(setting.field.description or "", f"{indent}# ")
+    for part, meaning in _parts(setting):
+        yield from _wrapped(f"{part}: {meaning}", f"{indent}#   ", f"{indent}#     ")
     if setting.name in _GIVEN:
         yield f"{indent}{name}: {yaml_text(_GIVEN[setting.name])}"
     else:
         told = f"  # {' | '.join(choices)}" if choices else ""
         yield f"{indent}#{name}: {default_of(setting)}{told}"
+
+
+def _parts(setting: Setting) -> Iterator[tuple[str, str]]:
+    """Name and meaning of what is written inside of a setting, as the `keys` of a rule."""
+    model = part_of(setting.name)
+    fields = {} if model is None else model.model_fields
+    own = [name for name in fields if name not in FACTOR_NAMES]
+    if len(own) < len(fields):
+        yield " | ".join(FACTOR_NAMES), "Exactly one of them, as above."
+    for name in own:
+        default = yaml_text(as_written(fields[name], fields[name].default))
+        told = "" if default == "null" else f" [{default}]"
+        yield name, f"{fields[name].description}{told}"
+
+
+def _wrapped(text: str, first: str, others: str | None = None) -> list[str]:
+    return textwrap.wrap(
+        text,
+        _COLUMNS,
+        initial_indent=first,
+        subsequent_indent=first if others is None else others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def default_of(setting: Setting) -> str:

@@ -63,7 +63,7 @@ def parse_half_life(value: object) -> int:
         )
     milliseconds = parse_duration(value)
     if milliseconds == 0:
-        raise ValueError("0 is no half-life; write a duration above 0, for example 30s")
+        raise ValueError("0 is not a half-life; write a duration above 0, for example 30s")
     return milliseconds
 
 
@@ -85,7 +85,7 @@ def parse_start(value: object) -> str | int:
     try:
         moment = datetime.fromisoformat(str(value))
     except ValueError:
-        raise ValueError(f"{show(value)} is no starting point; {advice}") from None
+        raise ValueError(f"{show(value)} is not a starting point; {advice}") from None
     if moment.tzinfo is None:
         raise ValueError(f"'{value}' has no time zone; {advice}")
     return round(moment.timestamp() * 1000)
@@ -134,7 +134,7 @@ def _parse_horizon(value: object) -> HorizonValue:
         return HorizonValue(float(parse_duration(value)), is_time=True)
     except ValueError:
         raise ValueError(
-            f"{show(value)} is no horizon; write a duration, as 60s, or a number of readings"
+            f"{show(value)} is not a horizon; write a duration, as 60s, or a number of readings"
         ) from None
 
 
@@ -153,12 +153,12 @@ def _parse_daily(value: object) -> DailyMoment:
     advice = "write a time and a place in quotes, as '06:00 Europe/Zurich'"
     # YAML reads 20:00 without quotes as the number 1200.
     if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?", clock):
-        raise ValueError(f"'{clock}' is no time of day; {advice}")
+        raise ValueError(f"'{clock}' is not a time of day; {advice}")
     at = time.fromisoformat(clock)
     try:
         zone = ZoneInfo(place.strip() or "UTC")
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"'{place.strip()}' is no time zone; {advice}") from None
+        raise ValueError(f"'{place.strip()}' is not a time zone; {advice}") from None
     return DailyMoment(at, zone)
 
 
@@ -185,7 +185,7 @@ def topic_name(value: str) -> str:
     """
     if not _TOPIC_NAME.fullmatch(value) or value in {".", ".."}:
         raise ValueError(
-            f"'{value}' is no topic name; write 1 to 249 letters, digits, '-', '_' or '.'"
+            f"'{value}' is not a topic name; write 1 to 249 letters, digits, '-', '_' or '.'"
         )
     return value
 
@@ -196,12 +196,38 @@ def _field_path(value: str) -> str:
     return value
 
 
+def _join_servers(value: object) -> object:
+    """Text as it is, and the items of a list with commas between, as Kafka's clients take them."""
+    servers: list[str] = []
+    for server in value if isinstance(value, list | tuple) else [value]:
+        if not isinstance(server, str):
+            raise ValueError(_not_a_server(server))  # noqa: TRY004  pydantic
+        servers.append(server)
+    return ",".join(servers)
+
+
 def _servers(value: str) -> str:
-    for server in value.split(","):
-        host, _, port = server.strip().rpartition(":")
-        if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
-            raise ValueError(f"'{server.strip()}' is no broker's address; write host:9092")
+    servers = [server.strip() for server in value.split(",")]
+    for server in servers:
+        if not _is_address(server):
+            raise ValueError(_not_a_server(server))
+    return ",".join(servers)
+
+
+def _not_a_server(value: object) -> str:
+    return f"{show(value)} is not a broker's address; write host:9092"
+
+
+def _address(value: str) -> str:
+    if not _is_address(value):
+        raise ValueError(f"'{value}' is not an address; write host:9464")
     return value
+
+
+def _is_address(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    is_port = port.isascii() and port.isdigit() and 0 < int(port) < 65_536
+    return bool(host) and "," not in host and is_port
 
 
 def _application_id(value: str) -> str:
@@ -262,7 +288,10 @@ Horizon: TypeAlias = Annotated[HorizonValue, PlainValidator(_parse_horizon, floa
 DailyTime: TypeAlias = Annotated[DailyMoment, PlainValidator(_parse_daily, _DailyText)]
 TopicName: TypeAlias = Annotated[str, AfterValidator(topic_name)]
 ApplicationId: TypeAlias = Annotated[str, AfterValidator(_application_id)]
-Servers: TypeAlias = Annotated[str, AfterValidator(_servers)]
+Servers: TypeAlias = Annotated[
+    str, BeforeValidator(_join_servers, _NamesText), AfterValidator(_servers)
+]
+Address: TypeAlias = Annotated[str, AfterValidator(_address)]
 FieldPath: TypeAlias = Annotated[str, AfterValidator(_field_path)]
 TopicNames: TypeAlias = Annotated[
     tuple[TopicName, ...], BeforeValidator(_split_names, _NamesText), AfterValidator(_each_once)

@@ -138,7 +138,10 @@ class Member:
                 await self._refuse(response)
                 yield response
         except TimeoutError:
-            raise MemberUnavailableError(f"{self.address}: does not answer") from None
+            raise MemberUnavailableError(
+                f"{self.address}: does not answer in time; check that it runs: stream-ewma"
+                " healthcheck"
+            ) from None
         except aiohttp.ClientConnectorError as error:
             words = (error.os_error.strerror or str(error.os_error)).lower()
             raise MemberUnavailableError(

@@ -38,6 +38,8 @@ class Plan:
         brokers: 1 or 3.
         standbys: members that keep a warm copy of each partition.
         pause_s: between two faults, at most.
+        spared: whether the first member lives to the end: nothing strikes that would end it. Its
+            memory tells of leaks.
         without: a guard that the members do without: the run must fail.
     """
 
@@ -52,10 +54,13 @@ class Plan:
     brokers: int = 1
     standbys: int = 0
     pause_s: float = 5.0
+    spared: bool = False
     faults: tuple[str, ...] = ()
     without: str = ""
 
     def _wants(self, fault: Fault) -> bool:
+        if fault.brokers > self.brokers or (self.spared and fault.spares_nobody):
+            return False
         if self.faults:
             return fault.name in self.faults
         return fault not in network_faults.REFUSALS  # they would outnumber all others
@@ -63,9 +68,7 @@ class Plan:
     def schedule(self) -> Iterator[Fault]:
         """All faults once, in random order; if time is what ends the run, again and again."""
         draw = random.Random(self.seed)
-        fitting = [
-            fault for fault in ALL_FAULTS if fault.brokers <= self.brokers and self._wants(fault)
-        ]
+        fitting = [fault for fault in ALL_FAULTS if self._wants(fault)]
         if not fitting:
             raise ValueError(f"no such faults: {self.faults}")
         yield from draw.sample(fitting, len(fitting))
@@ -129,6 +132,8 @@ def run(plan: Plan, folder: Path) -> Report:
             scene = Scene(chaos, brokers, random.Random(plan.seed + 1), plan.members)
             try:
                 chaos.start(plan.members)
+                if plan.spared:
+                    scene.spared = chaos.fleet.members[0].name
                 scene.wait_outputs(scene.mark())
                 _strike_all(plan, scene, report, began)
                 report.problems += verdict(scene)

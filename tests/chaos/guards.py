@@ -23,7 +23,6 @@ class Guard:
         faults: those that show its absence.
         tests: those that fail without it, as `file::function` below `tests/`.
         guarantee: under which the faults show it.
-        brokers: that the faults need.
     """
 
     what: str
@@ -31,7 +30,6 @@ class Guard:
     faults: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
     guarantee: Guarantee = "exactly_once"
-    brokers: int = 1
 
 
 _START = "chaos/test_start.py::"
@@ -44,7 +42,7 @@ GUARDS: Mapping[str, Guard] = {
     "fencing": Guard(
         "one transactional id a partition, the same for whoever has it",
         removals.without_fencing,
-        ("K3 stop", "K5 stop", "long freeze"),
+        ("K3 stop", "K5 stop", "long freeze", "blocked loop"),
     ),
     "fence first": Guard(
         "the fence stands before state and offsets are read",
@@ -59,7 +57,7 @@ GUARDS: Mapping[str, Guard] = {
     "acknowledged": Guard(
         "every batch is acknowledged before the commit",
         removals.unacknowledged,
-        ("refuse 0 with 10",),
+        ("refuse 0 with 10", "refuse 0 with 29"),
     ),
     "marker": Guard(
         "the position is that of the changelog, not the group's",
@@ -69,9 +67,10 @@ GUARDS: Mapping[str, Guard] = {
     "all rows": Guard(
         "every changed row is written",
         removals.some_rows,
-        ("kill all",),
+        ("kill all", "K9 kill", "storm", "rolling restart", "idle members"),
         (
             "chaos/test_soak.py::test_a_cold_start_of_many_keys",
+            "chaos/test_soak.py::test_a_full_disk",
             "integration/test_group.py::test_an_idle_member_takes_over_when_the_owner_leaves",
         ),
     ),
@@ -90,17 +89,30 @@ GUARDS: Mapping[str, Guard] = {
         "what fails for a while ends no process: its partition is taken up anew",
         removals.not_taken_up,
         (
+            "lose request EndTxn",
             "lose answer EndTxn",
+            "half-open transactions",
             "slow transaction",
             "foreign producer",
             "broker frozen past the session",
+        ),
+        ("chaos/test_soak.py::test_transactional_ids_that_expire",),
+    ),
+    "asked again": Guard(
+        "what fails is asked again: by the client, and then by taking the partition up anew",
+        removals.asked_once,
+        (
+            "cut",
+            "broker killed",
+            "broker restart",
+            "transaction coordinator killed",
+            "leaders move",
         ),
     ),
     "word of the group": Guard(
         "nobody is fenced before the group's coordinator has answered",
         removals.without_a_word,
         ("isolated from the group's coordinator",),
-        brokers=3,
     ),
     "session": Guard(
         "the session outlasts a short pause", removals.short_session, ("short freeze",)

@@ -50,18 +50,16 @@ MATRIX: Mapping[int, Row] = {
     ),
     6: Row("a pause shorter than the session", ("short freeze",), guards=("session",)),
     7: Row("event loop blocked past the session", ("blocked loop",), guards=("fencing",)),
-    8: Row(
-        "broker killed", ("broker killed", "broker killed, long away"), guards=("taken up anew",)
-    ),
+    8: Row("broker killed", ("broker killed", "broker killed, long away"), guards=("asked again",)),
     9: Row(
         "brokers restarted, in turn",
         ("broker restart", "rolling brokers"),
-        guards=("taken up anew",),
+        guards=("asked again",),
     ),
     10: Row(
         "only one of the coordinators dies",
         ("group coordinator killed", "transaction coordinator killed"),
-        guards=("taken up anew",),
+        guards=("asked again",),
     ),
     11: Row(
         "broker frozen",
@@ -80,7 +78,7 @@ MATRIX: Mapping[int, Row] = {
             "isolated past the session",
             "isolated from the group's coordinator",
         ),
-        guards=("taken up anew", "word of the group"),
+        guards=("asked again", "word of the group"),
     ),
     13: Row(
         "half-open connections for one purpose",
@@ -274,7 +272,7 @@ MATRIX: Mapping[int, Row] = {
     40: Row(
         "broker's disk full",
         tests=("chaos/test_soak.py::test_a_full_disk",),
-        guards=("taken up anew",),
+        guards=("all rows",),
     ),
     41: Row(
         "keys without bound",
@@ -341,7 +339,7 @@ MATRIX: Mapping[int, Row] = {
         "connections.max.reauth.ms",
         ("cut",),
         excluded="aiokafka cannot authenticate anew: the broker cuts the connection, as `cut` does",
-        guards=("taken up anew",),
+        guards=("asked again",),
     ),
     51: Row(
         "certificates expire",
@@ -352,7 +350,7 @@ MATRIX: Mapping[int, Row] = {
         guards=("refusal told",),
     ),
     52: Row(
-        "metadata errors for a while", ("broker restart", "leaders move"), guards=("taken up anew",)
+        "metadata errors for a while", ("broker restart", "leaders move"), guards=("asked again",)
     ),
     53: Row(
         "unclean leader election",

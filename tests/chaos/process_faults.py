@@ -23,7 +23,7 @@ SITES = (*PER_COMMIT, *PER_START, Site.K10, Site.K11)
 
 def kill(scene: Scene) -> Outcome:
     """SIGKILL for a member at work; its partitions go to the others once its session is over."""
-    victim, partitions = scene.owner()
+    victim, partitions = scene.owner(ends=True)
     began = monotonic()
     victim.kill()
     mark = scene.mark()
@@ -84,9 +84,13 @@ def _after(scene: Scene, member: Member, action: Action) -> dict[str, float]:
         member.thaw()
         scene.wait_outputs(scene.mark())
         return {"frozen": taken_over}
+    if action is Action.TERM:
+        if member.wait_exit() != 0:
+            code = member.process.returncode
+            raise RuntimeError(f"SIGTERM ended with {code}:\n{member.end_of_log}")
+        gone = monotonic()
+        return {"SIGTERM": max(scene.wait_outputs(scene.mark()) - gone, 0.0)}
     scene.wait_outputs(mark)
-    if action is Action.TERM and member.wait_exit() != 0:
-        raise RuntimeError(f"SIGTERM ended with {member.process.returncode}:\n{member.end_of_log}")
     return {}
 
 
@@ -123,7 +127,7 @@ def freeze(scene: Scene, seconds: float) -> Outcome:
 
 def hand_over(scene: Scene) -> Outcome:
     """SIGTERM: what is at work is finished, the others take over at once."""
-    victim, partitions = scene.owner()
+    victim, partitions = scene.owner(ends=True)
     began = monotonic()
     victim.terminate()
     code = victim.wait_exit()
@@ -213,15 +217,15 @@ def clock_jump(scene: Scene) -> Outcome:
 
 FAULTS = [
     Fault("kill", kill),
-    Fault("kill all", kill_all),
+    Fault("kill all", kill_all, spares_nobody=True),
     Fault("short freeze", partial(freeze, seconds=3.0)),
     Fault("long freeze", partial(freeze, seconds=PAST_SESSION_S)),
     Fault("hand-over", hand_over),
-    Fault("rolling restart", rolling_restart),
+    Fault("rolling restart", rolling_restart, spares_nobody=True),
     Fault("storm", storm),
-    Fault("delete offsets", delete_offsets),
+    Fault("delete offsets", delete_offsets, spares_nobody=True),
     Fault("clock jump", clock_jump),
-    Fault("idle members", idle_members),
+    Fault("idle members", idle_members, spares_nobody=True),
     Fault("foreign producer", foreign_producer),
     *(
         Fault(f"{site} {action}", partial(at_site, site=site, action=action))

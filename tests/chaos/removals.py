@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from aiokafka import TopicPartition
-from aiokafka.producer.sender import Sender
+from aiokafka.producer.sender import Sender, SendProduceReqHandler
 from numpy.typing import NDArray
 
 from stream_ewma.cli import run as run_command
@@ -122,6 +122,12 @@ def outputs_apart() -> None:
 
 def not_taken_up() -> None:
     _replace(partitions, "_RECOVERABLE", ())
+
+
+def asked_once() -> None:
+    """Neither client nor service does again what has failed."""
+    _replace(SendProduceReqHandler, "_can_retry", lambda *_: False)
+    not_taken_up()
 
 
 def without_a_word() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 HOUR_S = 3600.0
 MEBIBYTE = 1 << 20
-WARM_UP_S = 60.0
+WARM_UP_S = 300.0
+LONG_ENOUGH_S = 900.0  # of a shorter life the slope is that of warming up
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def quantiles(times: Iterable[float]) -> dict[str, float]:
 
 
 def slopes(samples: Iterable[Sample], what: str, unit: float) -> dict[str, float]:
-    """Growth an hour of each member that lived long enough after warming up, by least squares."""
+    """Growth an hour of each member that lived long after warming up, by least squares."""
     series: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for each in samples:
         if each.age > WARM_UP_S:
@@ -130,5 +131,5 @@ def slopes(samples: Iterable[Sample], what: str, unit: float) -> dict[str, float
     return {
         member: round(statistics.linear_regression(*zip(*points, strict=True)).slope * HOUR_S, 3)
         for member, points in series.items()
-        if points[-1][0] - points[0][0] > WARM_UP_S
+        if points[-1][0] - points[0][0] > LONG_ENOUGH_S
     }

@@ -38,6 +38,7 @@ def main() -> int:
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=1)
     parser.add_argument("--standbys", type=int, choices=(0, 1), default=0)
     parser.add_argument("--pause-s", type=float, default=5.0)
+    parser.add_argument("--spared", action="store_true", help="one member lives to the end")
     parser.add_argument("--fault", action="append", default=[], metavar="NAME")
     parser.add_argument("--without", choices=GUARDS, default="", help="a guard to do without")
     parser.add_argument("--list", action="store_true", help="name the faults")
@@ -57,7 +58,8 @@ def main() -> int:
         if not faults:
             tests = " ".join(f"tests/{test}" for test in guard.tests)
             parser.error(f"pytest --without {given['without']!r} {tests}")
-        given["brokers"] = max(given["brokers"], guard.brokers)
+        needed = [fault.brokers for fault in ALL_FAULTS if fault.name in faults]
+        given["brokers"] = max(given["brokers"], *needed)
     plan = Plan(**given, faults=faults)
     sys.stderr.write(f"{plan}\nlogs: {folder}\n")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))

@@ -36,11 +36,13 @@ class Fault:
 
     Attributes:
         brokers: how many it needs.
+        spares_nobody: whether any member may end by it.
     """
 
     name: str
     inject: Callable[["Scene"], Outcome]
     brokers: int = 1
+    spares_nobody: bool = False
 
 
 @dataclass
@@ -50,24 +52,30 @@ class Scene:
     Attributes:
         draw: decides victims, moments and durations.
         size: members that the group is to have.
+        spared: the name of a member that is to live to the end, whatever else befalls it.
     """
 
     chaos: Chaos
     brokers: Brokers
     draw: random.Random
     size: int
+    spared: str = ""
 
-    def owner(self) -> tuple[Member, list[int]]:
-        """Some member that has partitions, and which."""
-        owners = wait_until(self._owners, timeout_s=BUDGET_S, what="nobody has partitions")
-        name = self.draw.choice(sorted(set(owners.values())))
+    def owner(self, *, ends: bool = False) -> tuple[Member, list[int]]:
+        """Some member that has partitions, and which; one that may end, if it is to end."""
+        safe = {self.spared} if ends else set()
+        owners = wait_until(
+            lambda: self._owners(safe), timeout_s=BUDGET_S, what="nobody has partitions"
+        )
+        name = self.draw.choice(sorted(set(owners.values()) - safe))
         member = next(each for each in self.chaos.fleet.members if each.name == name)
         return member, [number for number, owner in owners.items() if owner == name]
 
-    def _owners(self) -> dict[int, str]:
+    def _owners(self, safe: set[str]) -> dict[int, str]:
         living = {member.name for member in self.chaos.fleet.living}
         owners = self.chaos.owners()
-        return owners if owners and living.issuperset(owners.values()) else {}
+        names = set(owners.values())
+        return owners if names - safe and living.issuperset(names) else {}
 
     def fill(self) -> None:
         """Start members until there are enough, end some if there are too many."""
@@ -75,7 +83,8 @@ class Scene:
         started = [fleet.launch() for _ in range(self.size - len(fleet.living))]
         for member in started:
             member.wait_ready()
-        for member in self.draw.sample(fleet.living, max(len(fleet.living) - self.size, 0)):
+        surplus = max(len(fleet.living) - self.size, 0)
+        for member in self.draw.sample([m for m in fleet.living if m.name != self.spared], surplus):
             member.terminate()
             member.wait_exit()
 

@@ -48,6 +48,15 @@ def test_a_guard_is_missed_by_what_covers_its_rows(name: str) -> None:
     assert guard.faults or guard.tests
 
 
+@pytest.mark.parametrize("number", sorted(MATRIX))
+def test_a_row_is_seen_to_go_wrong_without_each_of_its_guards(number: int) -> None:
+    row = MATRIX[number]
+
+    for name in row.guards:
+        guard = GUARDS[name]
+        assert {*row.faults, *row.tests} & {*guard.faults, *guard.tests}, name
+
+
 def is_there(test: str) -> bool:
     file, _, name = test.partition("::")
     tree = ast.parse((TESTS / file).read_text())

@@ -19,7 +19,7 @@ from stream_ewma.kafka.assignor import StandbyAssignor
 from stream_ewma.records.layout import HEADER_BYTES
 from tests.chaos import links, refusals
 from tests.chaos.proxy import Proxy
-from tests.support.cluster import Message
+from tests.support.cluster import REQUEST_TIMEOUT_S, Message
 from tests.support.job import readings
 from tests.support.prometheus import hurried_rules
 from tests.support.service import COMMAND, clean_environment
@@ -183,11 +183,11 @@ def test_a_transaction_of_the_producer_that_stays_open(make_job, watch):
     wait_until(lambda: "Stalled" not in seen.firing(), what="it stands still no more")
 
 
-def test_brokers_that_refuse_what_is_written(make_job, own_broker, watch):
+@pytest.mark.parametrize("guarantee", ["exactly_once", "at_least_once"])
+def test_brokers_that_refuse_what_is_written(make_job, own_broker, watch, guarantee):
     proxied = {"bootstrap_servers": own_broker.proxied_bootstrap, "request_timeout_ms": 2000}
-    job = make_job(
-        partitions=2, settings={"kafka": proxied, "delivery": {"transaction_timeout": "2s"}}
-    )
+    delivery = {"guarantee": guarantee, "transaction_timeout": "2s"}
+    job = make_job(partitions=2, settings={"kafka": proxied, "delivery": delivery})
     with Proxy(own_broker.proxied_bootstrap, own_broker.behind_proxy) as proxy:
         service = job.start()
         seen = watch(service, minute_s=REFUSED_MINUTE_S)
@@ -240,6 +240,29 @@ def test_brokers_that_are_gone_while_there_is_nothing_to_do(make_job, own_broker
         job.produce(readings(10, first=10))
         job.outputs(20)
         service.stop()
+
+
+def test_offsets_of_the_group_that_are_gone(make_job, watch):
+    job = make_job(partitions=2)
+    before = job.start()
+    job.produce(readings(100, partitions=2))
+    job.outputs(100)
+    job.wait_committed({0: 50, 1: 50})
+    before.stop()
+    wait_until(lambda: not job.cluster.members(job.group), what="the group still has members")
+    (deleted,) = job.cluster.admin.delete_consumer_groups([job.group]).values()
+    deleted.result(REQUEST_TIMEOUT_S)
+    service = job.start()
+    seen = watch(service, is_well=False)
+
+    raised(seen, "OddStart")
+
+    assert seen.value("stream_ewma_odd_starts_total") == 2
+    assert service.log.count("the group has no offset: going on where the kept state stands") == 2
+    assert story(service)["unready"] == {}
+    job.produce(readings(100, partitions=2, first=100))
+    assert len(job.outputs(200)) == 200
+    service.stop()
 
 
 def test_members_that_come_and_go_and_a_machine_that_stops_again_and_again(make_job, watch):

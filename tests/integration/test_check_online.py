@@ -60,6 +60,11 @@ def test_all_is_well_and_a_running_member_notices_nothing(make_job, tmp_path):
     lines = looked(job, tmp_path, 0)
 
     address = job.cluster.bootstrap
+    at_risk = (
+        f"{app.output}, {job.dead}, {app.changelog}: replication factor 1: the guarantees do not"
+        " survive the loss of a broker; use replication factor 3, min.insync.replicas 2 and no"
+        " unclean leader election"
+    )
     assert lines == [
         f"✓ {address}: accepts connections",
         f"✓ {address}: lets this client in (PLAINTEXT)",
@@ -72,19 +77,22 @@ def test_all_is_well_and_a_running_member_notices_nothing(make_job, tmp_path):
         f"✓ {app.output}: output, 2 partitions",
         f"✓ {job.dead}: dead letters, 2 partitions",
         f"✓ {app.changelog}: changelog, 2 partitions",
+        f"! {at_risk}",
         f"✓ group {app.group}: Read allowed",
         f"✓ group {app.group}: 1 member, stable",
         f"✓ {app.topic}: the group is 0 offsets behind its end",
         f"✓ transactions: allowed and answered (tried as {app.group}-check)",
-        "all is well",
+        "1 warning",
     ]
     log = service.log
+    assert log.count(at_risk) == 1
     job.produce(readings(100, partitions=2, first=100))
     job.outputs(200)
     assert service.log == log
     service.stop()
     lines = looked(job, tmp_path, 0)
     assert f"✓ group {app.group}: no members, the service does not run" in lines
+    assert looked(job, tmp_path, 1, "--deny-warnings")[-1] == "1 warning"
 
 
 def test_what_lags_or_was_removed_is_told(make_job, tmp_path):
@@ -116,7 +124,17 @@ def test_topics_that_are_missing_or_do_not_fit_are_told_each(make_job, tmp_path)
         f"✗ {job.dead}: the topic for dead letters does not exist; run: stream-ewma topics create",
         f"✗ {app.changelog}: its cleanup.policy is delete, which deletes state; run: {mend}",
     ]
-    assert ended.stdout.endswith("2 problems\n")
+    assert ended.stdout.endswith("2 problems, 1 warning\n")
+
+
+def test_what_keeps_no_state_has_nothing_to_lose(make_job, tmp_path):
+    job = make_job(settings={"state": {"durable": False}})
+
+    assert looked(job, tmp_path, 0)[-1] == "all is well"
+
+    service = job.start()
+    assert "replication factor" not in service.log
+    service.stop()
 
 
 def test_tls_and_login_are_ticked_off(make_job, secure, tmp_path):
@@ -177,7 +195,7 @@ def test_one_server_of_two_is_a_finding_and_the_rest_is_looked_at(make_job, clus
 
     assert [line.startswith(f"✗ {closed}: no broker answers") for line in problems(lines)] == [True]
     assert lines[-2].startswith("✓ transactions")
-    assert lines[-1] == "1 problem"
+    assert lines[-1] == "1 problem, 1 warning"
 
 
 def test_a_broker_that_hangs_is_given_up(make_job, own_broker, tmp_path):

@@ -136,7 +136,7 @@ def test_letters_are_shown_for_programs(app):
     assert limited.stdout.count("\n") == 1
     gone = app.run("dlq", "show", "--reason", "late")
     assert (gone.returncode, gone.stdout) == (1, "")
-    assert "none of 5 dead letters" in gone.stderr
+    assert "none of the 5 dead letters matches" in gone.stderr
     for offset in ("2", "99"):
         gone = app.run("dlq", "show", "--partition", "1", "--offset", offset)
         assert (gone.returncode, gone.stdout) == (1, "")
@@ -213,7 +213,7 @@ def test_letters_of_other_services_stay(app):
     assert "(not of this service)" in app.do("dlq", "list")
     told = app.do("dlq", "replay")
 
-    assert "2 dead letters left out: of no topic of input.topics" in told
+    assert "2 dead letters left out: not from a topic of input.topics" in told
     assert back(app) == in_order(LETTERS)
     assert app.job.cluster.read(other) == []
 

@@ -46,6 +46,7 @@ async def test_a_block_is_a_member_that_touches_nothing_global(make_job, tmp_pat
                 seen = await anext(samples)
                 while seen.sample.offset < 51:
                     seen = await anext(samples)
+        await asyncio.to_thread(job.outputs, 110)  # the other partition's, too
         last = expected_outputs(readings(110, partitions=2), ALPHA)
         (mine,) = [each for each in last if each.key == b"sensor-3"][-1:]
         value = json.loads(mine.value)

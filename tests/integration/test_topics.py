@@ -10,6 +10,7 @@ from confluent_kafka.admin import ConfigResource
 
 from stream_ewma.errors import TopicError
 from stream_ewma.kafka import topics
+from stream_ewma.kafka.topic_state import Role
 from stream_ewma.settings import Settings, load_settings
 from tests.support.broker import ForeignBroker, RealBroker
 from tests.support.cluster import Cluster
@@ -58,6 +59,22 @@ async def test_create_makes_what_is_missing_with_the_partitions_of_the_input(clu
     assert (config["retention.ms"], config["min.insync.replicas"]) == ("604800000", "1")
     assert await topics.verify(settings) == {first: 3, second: 5}
     assert await topics.create(settings, await topics.describe(settings)) == []
+
+
+async def test_what_keeps_records_when_brokers_are_lost_is_seen(cluster: Cluster):
+    source = cluster.create_topic()
+    settings = settings_for(cluster, source)
+    await topics.create(settings, await topics.describe(settings))
+    safe = {"min_insync_replicas": "2", "unclean_leader_election_enable": "true"}
+    cluster.configure_topic(settings.output_topic(source), **safe)
+
+    states = {state.role: state for state in await topics.describe(settings)}
+
+    assert {state.copies for state in states.values()} == {1}
+    output, changelog = states[Role.OUTPUT], states[Role.CHANGELOG]
+    assert (output.least_in_sync, output.is_unclean) == (2, True)
+    assert (changelog.least_in_sync, changelog.is_unclean) == (1, False)
+    assert states[Role.INPUT].least_in_sync is None
 
 
 async def test_verify_names_every_topic_that_is_missing(cluster: Cluster):

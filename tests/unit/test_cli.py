@@ -101,7 +101,7 @@ def test_an_unknown_command_is_told_with_the_nearest(command, name: str, advice:
     printed = command(name)
 
     assert (printed.code, printed.out) == (2, "")
-    assert printed.err == f"stream-ewma: '{name}' is no command; {advice}\n"
+    assert printed.err == f"stream-ewma: '{name}' is not a command; {advice}\n"
 
 
 @pytest.mark.parametrize("argument", ["version", "--version"])
@@ -238,8 +238,8 @@ def test_unknown_flags_are_told_together_with_other_problems(command):
 
     assert printed.code == 78
     assert printed.err.splitlines()[:2] == [
-        "command line: --smothing.alpha: is no setting; write --smoothing.alpha",
-        "command line: --kafka.clientid: is no setting; write --kafka.client_id",
+        "command line: --smothing.alpha: is not a setting; write --smoothing.alpha",
+        "command line: --kafka.clientid: is not a setting; write --kafka.client_id",
     ]
     assert len(printed.err.splitlines()) == 3
 

@@ -14,15 +14,16 @@ from jsonschema import Draft202012Validator
 from stream_ewma import cli
 from stream_ewma.settings import Settings, load_settings
 from stream_ewma.settings.load import load_with_origins
-from stream_ewma.settings.names import sections, settings
+from stream_ewma.settings.names import part_of, sections, settings
 from stream_ewma.settings.schema import schema
+from stream_ewma.settings.smoothing import FACTOR_NAMES
 from stream_ewma.settings.template import template
 
 CONFIG = Path(__file__).parents[2] / "config"
 FILES = [CONFIG / "stream-ewma.yaml", *sorted((CONFIG / "examples").glob("*.yaml"))]
 GIVEN = {"input.topics": "sensor-readings", "smoothing.half_life": "30s"}
 EVERYTHING = """
-kafka: {startup_timeout: 1m30s}
+kafka: {startup_timeout: 1m30s, bootstrap_servers: ["k1:9092", "k2:9092"]}
 input:
   topics: [a, b]
   start: 2026-01-31T08:00:00.250Z
@@ -97,6 +98,19 @@ def test_init_says_what_each_setting_and_section_is_for():
     assert max(map(len, template().splitlines())) <= 100
 
 
+def test_init_says_what_is_written_inside_of_a_setting():
+    lines = [re.sub(r"^ *#   (?! )", "", line) for line in template().splitlines()]
+    rules = lines[lines.index("  #rules: []") - 4 : lines.index("  #rules: []")]
+
+    assert [line.partition(":")[0] for line in rules] == [
+        *(" | ".join(FACTOR_NAMES), "keys", "field", "factors"),
+    ]
+    for name in settings():
+        part = part_of(name)
+        for inner in part.model_fields if part else ():
+            assert inner in FACTOR_NAMES or any(line.startswith(f"{inner}: ") for line in lines)
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_the_files_of_the_project_fit_the_schema(file: Path):
     Draft202012Validator(schema()).validate(yaml.safe_load(file.read_text()))
@@ -133,6 +147,7 @@ def test_the_schema_is_one_of_json_schema(config):
         "output: {emit: {intervall: 1s}}",
         "kafka: 3",
         "[]",
+        "kafka: {bootstrap_servers: [9092]}",
     ],
 )
 def test_what_is_wrong_does_not_fit_the_schema(text: str):

@@ -68,7 +68,7 @@ def command(
         (["replay", "--origin", "a-1@2", "--reason", "late"], "--origin names one letter"),
         (["replay", "--origin", "a@2"], "'a@2': write topic, partition and offset as"),
         (["replay", "--origin", "a-1@x"], "write topic, partition and offset as"),
-        (["list", "--reason", "decoed"], "'decoed' is no reason; write decode"),
+        (["list", "--reason", "decoed"], "'decoed' is not a reason; write decode"),
         (["list", "--since", "yesterday"], "write a time with its zone"),
         (["list", "--since", "2026-01-31T08:00:00"], "write a time with its zone"),
         (["show", "--limit", "-1"], "write a whole number"),

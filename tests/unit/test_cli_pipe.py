@@ -227,7 +227,7 @@ def test_a_separator_that_cannot_be_one(pipe, separator: str):
 def test_a_misspelt_flag_is_told_with_the_right_one(pipe):
     printed = pipe(b"1\n", "--seperator", ";", *ALPHA)
 
-    assert printed.err == "command line: --seperator: is no flag; write --separator\n"
+    assert printed.err == "command line: --seperator: is not a flag; write --separator\n"
 
 
 def test_settings_that_are_wrong_end_with_78(pipe):

@@ -469,12 +469,12 @@ def test_parquet_values_of_every_type(smooth):
         (
             ("five.csv", "--valu", "x", *ALPHA),
             78,
-            "command line: --valu: is no flag; write --value",
+            "command line: --valu: is not a flag; write --value",
         ),
         (
             ("five.csv", "--smothing.alpha", "1", *ALPHA),
             78,
-            "is no setting; write --smoothing.alpha",
+            "is not a setting; write --smoothing.alpha",
         ),
         (
             ("five.csv", "--value", "Value", *ALPHA),

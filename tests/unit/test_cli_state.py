@@ -43,13 +43,13 @@ def command(
         (["state", "get"], "write the KEY: stream-ewma state get KEY"),
         (["state", "export"], "write the FILE: stream-ewma state export FILE"),
         (["state", "import"], "write the FILE"),
-        (["state", "list", "pump-7"], "'pump-7' is not needed"),
+        (["state", "list", "pump-7"], "'pump-7' is not needed; leave it out"),
         (["state", "get", "k", "--keys", "a*"], "--keys is for `state list`"),
         (["state", "get", "k", "--limit", "3"], "--limit is for `state list`"),
         (["state", "list", "--to", "latest"], "--to is for `state reset`"),
         (["state", "export", "x.jsonl", "--yes"], "--yes is for `state reset`"),
         (["state", "reset", "--topic", "a"], "write --yes: every key's state will be lost"),
-        (["offsets", "show", "a"], "'a' is not needed"),
+        (["offsets", "show", "a"], "'a' is not needed; leave it out"),
         (["offsets", "skip", "a", "1"], "write a topic, a partition and an offset, as: "),
         (["offsets", "skip", "a", "1", "x"], "write a topic, a partition and an offset, as: "),
     ],
@@ -116,7 +116,7 @@ def test_a_bad_start_is_told_as_the_setting_it_stands_for(command: Command) -> N
     printed = command("state", "reset", "--topic", "a", "--yes", "--to", "noon")
 
     assert printed.code == 78
-    assert "input.start: 'noon' is no starting point; write earliest, latest" in printed.err
+    assert "input.start: 'noon' is not a starting point; write earliest, latest" in printed.err
 
 
 @pytest.mark.parametrize("file", ["state", "state.csv", "state.parquet.gz"])
@@ -131,7 +131,8 @@ def test_a_file_of_another_kind_is_refused(command: Command, action: str, file: 
 def test_without_durable_state_there_is_none(command: Command) -> None:
     printed = command("state", "list", "--state.durable", "false")
 
-    assert (printed.code, printed.err) == (65, "state.durable is false: no state is kept\n")
+    line = "state.durable is false, so no state is kept; write true to keep it\n"
+    assert (printed.code, printed.err) == (65, line)
 
 
 @pytest.mark.parametrize("arguments", [["state", "list"], ["offsets", "show"]])

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -131,6 +132,17 @@ def test_nobody_there_is_one_clear_line(tap: Command):
     assert printed.err.count("\n") == 1
 
 
+def test_a_member_that_hangs_is_one_clear_line(tap: Command, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(client, "_SILENCE_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        printed = tap("--address", address)
+
+    assert (printed.code, printed.out) == (69, "")
+    advice = "check that it runs: stream-ewma healthcheck"
+    assert printed.err == f"{address}: does not answer in time; {advice}\n"
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
@@ -195,9 +207,9 @@ def test_the_address_is_that_of_the_settings(tap: Command, tmp_path: Path):
         (["--address", "ftp://host:1"], 2, "write HOST:PORT"),
         (["--address", "http://u:p@host:1"], 2, "write HOST:PORT"),
         (["--http.port", "0"], 78, "write --address HOST:PORT"),
-        (["--http.enabled", "false"], 78, "answers nobody"),
+        (["--http.enabled", "false"], 78, "no member can be asked; write true"),
         (["--http.port", "many"], 78, "--http.port"),
-        (["--keys", "a"], 78, "is no flag; write --key"),
+        (["--keys", "a"], 78, "is not a flag; write --key"),
         (["--key", "a"] * 201, 2, "at most 200 times"),
         (["here"], 2, "unrecognized arguments"),
     ],

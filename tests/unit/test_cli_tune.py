@@ -259,7 +259,7 @@ def test_rows_that_are_no_readings_are_counted(run_tune, file: str, folder: Path
 
     assert printed.code == 0
     assert printed.err == (
-        "2 of 902 rows are no readings and were left out; `stream-ewma smooth` says which\n"
+        "2 of 902 rows are not readings and were left out; `stream-ewma smooth` says which\n"
     )
 
 

@@ -176,6 +176,18 @@ async def test_busy_partitions_take_turns(monkeypatch: pytest.MonkeyPatch) -> No
     assert await subject.at(100 * SPACING_S + 0.001, 3) == [3]
 
 
+async def test_what_others_have_to_write_leaves_a_transaction_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subject = Subject(monkeypatch, **{"delivery.transaction_timeout": "60s"})
+    assert await subject.at(0, 1) == [1]
+    subject.pace.reserve(1000.0, 100_000_000)  # another partition's, for 400 s
+    assert await subject.at(1, 2) == [1]
+    (moment, _) = subject.clock.alarms[-1]
+    assert moment == pytest.approx(1030.0)
+    assert await subject.at(30.001, 3) == [1, 3]
+
+
 async def test_an_alarm_is_set_once_and_can_be_called_off(monkeypatch: pytest.MonkeyPatch) -> None:
     subject = Subject(monkeypatch)
     await subject.at(0, 1)

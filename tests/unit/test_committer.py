@@ -1,5 +1,6 @@
 """What is told of a transaction that does not end."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,8 +8,9 @@ import pytest
 from aiokafka.errors import KafkaTimeoutError, NotEnoughReplicasError
 
 from stream_ewma.engine.outgoing import Destination
+from stream_ewma.engine.step import Cut
 from stream_ewma.kafka.committer import Committer
-from stream_ewma.kafka.errors import TransactionExpiredError
+from stream_ewma.kafka.errors import TransactionExpiredError, is_passing
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.settings import load_settings
 
@@ -29,6 +31,34 @@ class Producer:
 REFUSAL = NotEnoughReplicasError("out-0")
 
 
+class Outputs:
+    """Stands in for a delivery that gets no further (at_least_once)."""
+
+    delivered_offset = 0
+
+    def __init__(self, refusal: Exception | None) -> None:
+        self.refusal = refusal
+
+    async def wait_delivered(self, _offset: int) -> None:
+        await asyncio.Event().wait()
+
+
+def committer_of(producer: Any, outputs: Any = None) -> Committer:
+    settings = load_settings(
+        overrides={"input.topics": ["readings"], "smoothing.alpha": 0.5}, env={}
+    )
+    return Committer(
+        settings,
+        Partition("readings", 0),
+        producer,
+        0,
+        outputs,
+        lambda *_: None,
+        lambda: None,
+        lambda *_: None,
+    )
+
+
 @pytest.mark.parametrize(
     ("late", "refusal", "told"),
     [
@@ -41,20 +71,7 @@ REFUSAL = NotEnoughReplicasError("out-0")
 async def test_who_refuses_is_told_and_not_only_that_time_is_over(
     late: Exception, refusal: Exception | None, told: type[Exception]
 ) -> None:
-    settings = load_settings(
-        overrides={"input.topics": ["readings"], "smoothing.alpha": 0.5}, env={}
-    )
-    producer: Any = Producer(late, refusal)
-    committer = Committer(
-        settings,
-        Partition("readings", 0),
-        producer,
-        0,
-        None,
-        lambda *_: None,
-        lambda: None,
-        lambda *_: None,
-    )
+    committer = committer_of(Producer(late, refusal))
     committer._deadline = float("inf")
     batch: Any = SimpleNamespace(encoded=SimpleNamespace(size=1), destination=Destination.OUTPUT)
     committer.publish([batch])
@@ -63,3 +80,17 @@ async def test_who_refuses_is_told_and_not_only_that_time_is_over(
         await committer.run()
     assert type(caught.value) is told
     assert refusal in (None, caught.value)
+
+
+@pytest.mark.parametrize("refusal", [REFUSAL, None])
+async def test_outputs_that_never_arrive_are_told_of_as_what_keeps_them(
+    refusal: Exception | None,
+) -> None:
+    committer = committer_of(Producer(TimeoutError(), None), Outputs(refusal))
+    committer._most_s = 0.0
+    committer.commit(Cut([], 1, 0, 0))
+
+    with pytest.raises(type(refusal or KafkaTimeoutError())) as caught:
+        await committer.run()
+    assert refusal in (None, caught.value)
+    assert is_passing(caught.value), "it would count as a failure that no other attempt settles"

@@ -17,7 +17,7 @@ def _parse(*arguments):
     ("arguments", "advice"),
     [
         (["--half-life", "3"], "3 has no unit; write 3s"),
-        (["--half-life", "0s"], "no half-life"),
+        (["--half-life", "0s"], "not a half-life"),
         (["--half-life", "soon"], "write 30s"),
         (["--alpha", "0"], "write a number above 0, at most 1"),
         (["--alpha", "1.5"], "write a number above 0, at most 1"),

@@ -3,15 +3,20 @@
 import doctest
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from stream_ewma import Smoother, __version__
 from stream_ewma.cli import settings_flags
 from stream_ewma.cli.commands import COMMANDS, module_of, takes_settings
 from stream_ewma.kafka.permissions import WANTED
 from stream_ewma.kafka.topic_state import Role
+from stream_ewma.settings import load_settings
 from stream_ewma.settings.names import settings
-from tests.support.settings_table import README, in_readme, table
+from tests.support.settings_table import README, in_readme, parts, table
 
 
 def test_the_readmes_table_of_settings_is_the_models():
@@ -20,6 +25,18 @@ def test_the_readmes_table_of_settings_is_the_models():
     assert written is not None, "the README has lost the marks around its table of settings"
     assert written == table(), "bring it up to date: python -m tests.support.settings_table"
     assert all(re.fullmatch(r"\|.*\|.*\|.*\|", line) for line in written.splitlines())
+
+
+def test_the_table_and_the_complete_file_name_what_is_within_a_setting():
+    complete = (README.parent / "config" / "stream-ewma.yaml").read_text("utf-8")
+    names = [part.name for setting in settings() for part in parts(setting)]
+
+    assert {"smoothing.rules[].field", "smoothing.factors.NAME.outputs"} <= set(names)
+    assert {"smoothing.seed.weight", "output.emit.on_change"} <= set(names)
+    assert "smoothing.rules[].alpha" not in names
+    for name in names:
+        assert f"| `{name}` |" in table()
+        assert re.search(rf"\b{name.rpartition('.')[2]}:", complete), name
 
 
 def command_lines() -> list[str]:
@@ -73,6 +90,41 @@ def test_links_in_the_readme_lead_to_files():
     targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", README.read_text("utf-8"))
 
     assert [target for target in targets if not (README.parent / Path(target)).exists()] == []
+
+
+def test_links_within_the_readme_lead_to_headings():
+    text = README.read_text("utf-8")
+    headings = re.findall(r"^##+ (.+)$", text, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= anchors
+
+
+def test_the_readmes_yaml_is_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```yaml\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    assert len(blocks) == 2
+
+    for block in blocks:
+        (tmp_path / "block.yaml").write_text(block)
+        load_settings(
+            tmp_path / "block.yaml",
+            env={},
+            overrides={"input.topics": "sensor-readings"},
+            secrets_dir=tmp_path / "none",
+        )
+
+
+def test_the_quick_starts_readings_come_out_as_it_says():
+    section = README.read_text("utf-8").partition("## Quick start")[2].partition("\n## ")[0]
+    (written,) = re.findall(r"^(printf .*) \| kcat -P", section, re.MULTILINE)
+    (expected,) = re.findall(r"```json\n(.*?)```", section, re.DOTALL)
+    line = f'{written} | "{sys.executable}" -m stream_ewma pipe --smoothing.half_life 30s'
+
+    done = subprocess.run(["bash", "-c", line], check=True, capture_output=True, text=True)
+
+    assert done.stdout == expected
+    assert "1 rejected (decode 1)" in done.stderr
 
 
 def test_the_settings_that_the_readme_names_exist():

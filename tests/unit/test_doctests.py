@@ -6,6 +6,7 @@ import importlib
 import pytest
 
 import stream_ewma
+from stream_ewma import errors
 from stream_ewma.smoothing import series
 
 
@@ -23,9 +24,11 @@ def test_the_public_functions_show_what_they_do(name):
 
 def test_the_library_is_these_names():
     library = ["Ewma", "Options", "ewma", "smooth"]
-    service = ["Settings", "Smoother", "load_settings"]
+    service = ["Settings", "SettingsError", "Smoother", "StreamEwmaError", "load_settings"]
     assert sorted(stream_ewma.__all__) == sorted([*library, *service, "__version__"])
     assert dir(stream_ewma) == sorted(stream_ewma.__all__)
     assert stream_ewma.ewma is series.ewma
+    assert stream_ewma.SettingsError is errors.SettingsError
+    assert issubclass(stream_ewma.SettingsError, stream_ewma.StreamEwmaError)
     with pytest.raises(AttributeError, match="module 'stream_ewma' has no attribute 'emwa'"):
         stream_ewma.emwa  # noqa: B018

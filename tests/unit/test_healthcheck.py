@@ -51,8 +51,8 @@ def test_nobody_there(capsys):
 @pytest.mark.parametrize(
     ("flag", "value", "cause"),
     [
-        ("--http.enabled", "false", "http.enabled is false"),
-        ("--http.port", "0", "http.port is 0, any free one"),
+        ("--http.enabled", "false", "http.enabled is false; write true"),
+        ("--http.port", "0", "http.port is 0, any free one; write a port"),
     ],
 )
 def test_nobody_to_ask(flag, value, cause, capsys):
@@ -83,8 +83,8 @@ def stranger() -> Iterator[HTTPServer]:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b"[]", "what answers at {} is no stream-ewma\n"),
-        (b"{}", "what answers at {} is no stream-ewma\n"),
+        (b"[]", "what answers at {} is not stream-ewma; mend http.host or http.port\n"),
+        (b"{}", "what answers at {} is not stream-ewma; mend http.host or http.port\n"),
         (b"hello", "no answer at {}: "),
     ],
 )

@@ -112,6 +112,10 @@ class Standbys:
     def __init__(self, calls: Calls, position: int | None) -> None:
         self._calls = calls
         self._position = position
+        self.given_back: list[Copy] = []
+
+    def give_back(self, _partition: Partition, copy: Copy) -> None:
+        self.given_back.append(copy)
 
     async def take(self, partition: Partition) -> Copy | None:
         self._calls.append("copy taken")
@@ -153,6 +157,29 @@ async def test_only_after_the_fence_and_the_offset_what_the_copy_lacks_is_read(c
 
     assert log == calls
     assert opened.task.runs == list(range(7))
+
+
+async def test_a_copy_is_given_back_where_the_brokers_do_not_answer():
+    async def read(_self, _topic, _partition, _take, *, position=None):
+        raise BrokerUnavailableError("no answer")
+
+    with opening_of(Calls(), read=read) as opening:
+        opening.standbys = Standbys(Calls(), 5)
+        with pytest.raises(BrokerUnavailableError):
+            await opening.open(PARTITION)
+
+    (copy,) = opening.standbys.given_back
+    assert copy.is_sound
+    assert copy.position == 5
+
+
+async def test_a_copy_that_something_was_read_into_is_no_copy_any_more():
+    with opening_of(Calls(), ends=(9, 7)) as opening:
+        opening.standbys = Standbys(Calls(), 5)
+        with pytest.raises(FencedError):
+            await opening.open(PARTITION)
+
+    assert not any(copy.is_sound for copy in opening.standbys.given_back)
 
 
 async def test_before_the_group_answers_nobody_is_fenced(monkeypatch):

@@ -17,6 +17,7 @@ from stream_ewma.cli.commands import COMMANDS
 from stream_ewma.cli.run import _LAST_GRACE_S
 from stream_ewma.settings import load_settings
 from stream_ewma.settings.names import sections
+from stream_ewma.settings.names import settings as all_settings
 from tests.support.kafka_runtime import DOCKER_IMAGE, POM
 
 ROOT = Path(__file__).parents[2]
@@ -129,6 +130,22 @@ def test_the_compose_files_settings_are_the_services_settings(compose):
     assert settings.input.topics == ("sensor-readings",)
     advertised = compose["services"]["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
     assert f"//{settings.kafka.bootstrap_servers}" in advertised
+
+
+def test_the_compose_files_variables_may_stand_in_an_env_file_beside_the_settings():
+    # Compose and the service both read .env, and the service refuses what is no setting of its own.
+    text = (ROOT / "docker-compose.yml").read_text()
+    names = {name.upper().replace(".", "__") for name in all_settings()}
+
+    for variable in re.findall(r"\$\{?STREAM_EWMA_(\w+)", text):
+        assert variable in names, f"STREAM_EWMA_{variable}"
+
+
+def test_the_readme_leads_to_the_page_of_the_compose_file(compose):
+    token = compose["services"]["stream-ewma"]["environment"]["STREAM_EWMA_HTTP__TOKEN"]
+    (default,) = re.fullmatch(r"\$\{STREAM_EWMA_HTTP__TOKEN:-(.+)\}", token).groups()
+
+    assert f"http://localhost:9464/?token={default}" in (ROOT / "README.md").read_text()
 
 
 def test_the_compose_files_commands_are_commands_of_the_service(compose, stages):
@@ -263,6 +280,14 @@ def test_the_images_python_is_one_the_project_supports(stages, project):
     version = re.fullmatch(r"python:(\d+\.\d+)-slim", images.pop())
     assert version
     assert supported.contains(Version(version.group(1)))
+
+
+def test_the_readme_names_the_pythons_that_the_project_supports(project):
+    least, beyond = re.fullmatch(
+        r">=(3\.\d+),<3\.(\d+)", project["project"]["requires-python"]
+    ).groups()
+
+    assert f"Python {least} to 3.{int(beyond) - 1} |" in (ROOT / "README.md").read_text()
 
 
 def test_the_image_compiles_the_kernels_as_the_user_who_runs_them(stages):

@@ -124,10 +124,24 @@ def test_without_state_the_groups_offset_counts(committed: int | None, position:
 @pytest.mark.parametrize(
     ("what", "says"),
     [
-        (known(None, 101), "behind the end of the topic"),
+        (known(None, 101), "beyond the end of the topic"),
         (known(None, 4, first=5), "retention removed 1 records unread"),
     ],
 )
 def test_without_state_an_offset_outside_of_the_topic_is_refused(what: Known, says: str) -> None:
     with pytest.raises(StateError, match=says):
         start_without_state(PARTITION, what, settings())
+
+
+def test_an_offset_beyond_the_end_is_refused_with_the_whole_command() -> None:
+    given = settings(**{"application_id": "app", "kafka.bootstrap_servers": ["a:1", "b:2"]})
+
+    with pytest.raises(StateError) as raised:
+        start_without_state(PARTITION, known(None, 101), given)
+
+    message = str(raised.value)
+    assert "\n" not in message
+    assert (
+        "kafka-consumer-groups.sh --bootstrap-server a:1,b:2 --group app --topic readings:1"
+        " --reset-offsets --execute --to-latest"
+    ) in message

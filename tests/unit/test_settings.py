@@ -169,7 +169,7 @@ def test_a_half_life_without_unit_names_both_things_it_may_mean():
         ("smoothing.alpha", "nan", "'nan' is out of range"),
         ("smoothing.span", "inf", "'inf' is not a finite number"),
         ("smoothing.alpha", True, "true is not a number"),
-        ("smoothing.half_life", "0s", "0 is no half-life"),
+        ("smoothing.half_life", "0s", "0 is not a half-life"),
         ("input.max_key_bytes", "0", "write a whole number at least 1 and at most 2147483647"),
         ("input.max_key_bytes", True, "true is not a number"),
         ("input.max_key_bytes", "many", "'many' is not a whole number"),
@@ -187,12 +187,17 @@ def test_a_half_life_without_unit_names_both_things_it_may_mean():
         ("input.key", "a..b", "'a..b' lacks a name; write names with single dots between"),
         ("input.start", "yesterday", "write earliest, latest or a timestamp such as"),
         ("input.start", "2026-01-31T08:00:00", "has no time zone"),
-        ("output.topic", "no spaces", "'no spaces' is no topic name; write 1 to 249 letters"),
-        ("output.topic", "..", "is no topic name"),
+        ("output.topic", "no spaces", "'no spaces' is not a topic name; write 1 to 249 letters"),
+        ("output.topic", "..", "is not a topic name"),
         ("output.topic", 7, '7 is not text; write it in quotes, "..."'),
         ("application_id", "a/b", "cannot begin topic names"),
         ("kafka.bootstrap_servers", "localhost", "write host:9092"),
-        ("kafka.bootstrap_servers", "a:1, b:99999", "'b:99999' is no broker's address"),
+        ("kafka.bootstrap_servers", "a:1, b:99999", "'b:99999' is not a broker's address"),
+        ("kafka.bootstrap_servers", ["a:1", "b"], "'b' is not a broker's address; write host:9092"),
+        ("kafka.bootstrap_servers", [{"a": 1}], "{'a': 1} is not a broker's address"),
+        ("kafka.bootstrap_servers", [], "'' is not a broker's address"),
+        ("kafka.bootstrap_servers", 9092, "9092 is not a broker's address"),
+        ("http.advertised", "a:1,b:2", "'a:1,b:2' is not an address; write host:9464"),
         ("smoothing.rules", "[{", "cannot be read as a list"),
         ("smoothing.rules", "x", "'x' is not a list"),
     ],
@@ -218,7 +223,14 @@ def test_a_duration_reads_back_from_its_text(milliseconds: int):
 
 def test_the_name_of_a_topic_may_have_249_characters_of_kafkas():
     assert load({"output.topic": "a._-Z9" + "x" * 243}).output.topic
-    assert "no topic name" in problem("output.topic", "x" * 250)
+    assert "not a topic name" in problem("output.topic", "x" * 250)
+
+
+@pytest.mark.parametrize(
+    "written", ["a:1,[::1]:2", " a:1 , [::1]:2", ["a:1", "[::1]:2"], ["a:1,[::1]:2"]]
+)
+def test_brokers_are_a_list_or_separated_by_commas(written: object):
+    assert load({"kafka.bootstrap_servers": written}).kafka.bootstrap_servers == "a:1,[::1]:2"
 
 
 def test_a_start_is_a_word_or_epoch_milliseconds():

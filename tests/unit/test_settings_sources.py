@@ -142,7 +142,7 @@ def test_a_secret_that_is_no_text_is_told(folder: Path):
     (folder / "secrets" / "stream_ewma_log__level").write_bytes(b"\xff\xfe")
 
     assert problems(STREAM_EWMA_SECRETS_DIR="secrets") == [
-        "secrets: stream_ewma_log__level: cannot be read as text"
+        "secrets: stream_ewma_log__level: cannot be read as text; save it as UTF-8"
     ]
 
 
@@ -169,7 +169,7 @@ def test_a_secrets_folder_that_does_not_exist_holds_none():
     ],
 )
 def test_a_misspelt_variable_is_told_with_the_nearest_right_one(variable: str, advice: str):
-    expected = f"{variable}: is no setting; {advice}"
+    expected = f"{variable}: is not a setting; {advice}"
 
     assert problems(**{variable: "hunter2"}) == [f"environment: {expected}"]
     write(f"{variable}=hunter2\nOTHER=1\n", ".env")
@@ -201,16 +201,16 @@ def test_variables_of_the_project_that_are_no_settings_are_let_be():
 @pytest.mark.parametrize(
     ("yaml", "line"),
     [
-        ("inptu: {}\n", "inptu: is no setting; write input (line 3)"),
-        ("alpha: 1\n", "alpha: is no setting; write smoothing.alpha (line 3)"),
-        ("zzz: 1\n", "zzz: is no setting; leave it out (line 3)"),
+        ("inptu: {}\n", "inptu: is not a setting; write input (line 3)"),
+        ("alpha: 1\n", "alpha: is not a setting; write smoothing.alpha (line 3)"),
+        ("zzz: 1\n", "zzz: is not a setting; leave it out (line 3)"),
         ("kafka:\n  sasl_passwrd: hunter2\n",
-         "kafka.sasl_passwrd: is no setting; write kafka.sasl_password (line 4)"),
+         "kafka.sasl_passwrd: is not a setting; write kafka.sasl_password (line 4)"),
         ("kafka: {bootstrap.servers: 'a:1'}\n",
-         "kafka.bootstrap.servers: is no setting; write kafka.bootstrap_servers (line 3)"),
-        ("kafka: {format: json}\n", "kafka.format: is no setting; leave it out (line 3)"),
-        ("1: 2\n", "1: is no setting; leave it out (line 3)"),
-        ("null: 2\n", "None: is no setting; leave it out"),
+         "kafka.bootstrap.servers: is not a setting; write kafka.bootstrap_servers (line 3)"),
+        ("kafka: {format: json}\n", "kafka.format: is not a setting; leave it out (line 3)"),
+        ("1: 2\n", "1: is not a setting; leave it out (line 3)"),
+        ("null: 2\n", "None: is not a setting; leave it out"),
         ("output: text\n",
          ("output: is a section; write its settings under it: topic, format, shape, names,"
           " emit, headers, compression_type, max_batch_bytes (line 3)")),
@@ -232,8 +232,8 @@ def test_a_problem_in_the_file_is_told_with_its_line(yaml: str, line: str):
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
-        ("{keys: a, alpah: 1}", "smoothing.rules.0.alpah: is no setting; write alpha (line 4)"),
-        ("{keys: a, span: 2, zzz: 1}", "rules.0.zzz: is no setting; write one of alpha, span, com"),
+        ("{keys: a, alpah: 1}", "smoothing.rules.0.alpah: is not a setting; write alpha (line 4)"),
+        ("{keys: a, span: 2, zzz: 1}", "rules.0.zzz: is not a setting; write one of alpha, span"),
         ("{span: 2}", "smoothing.rules.0.keys: is missing; write the pattern"),
         ("{keys: a, half_life: 5}", "write half_life: 5s, or half_life_samples: 5 for a count"),
         ("{keys: a, alpha: 2}", "rules.0.alpha: 2 is out of range; write a number above 0 and"),
@@ -250,6 +250,15 @@ def test_a_problem_in_a_list_is_told_with_its_place():
     (line,) = problems("input: {topics: [a, 7]}\nsmoothing: {alpha: 1}\n")
 
     assert line.startswith("stream-ewma.yaml: input.topics.1: 7 is not text")
+
+
+def test_a_broker_in_a_list_that_is_none_is_told():
+    (line,) = problems(f"{GOOD}kafka:\n  bootstrap_servers:\n    - a:1\n    - b: 2\n")
+
+    assert line == (
+        "stream-ewma.yaml: kafka.bootstrap_servers: {'b': 2} is not a broker's address;"
+        " write host:9092 (line 4)"
+    )
 
 
 def test_a_section_of_comments_only_is_no_section():
@@ -269,7 +278,7 @@ def test_a_timestamp_needs_no_quotes_in_yaml():
 def test_a_timestamp_that_is_none_is_told_like_any_other_value():
     (line,) = problems("input: {topics: a, start: 2026-13-45}\nsmoothing: {alpha: 1}\n")
 
-    assert "input.start: '2026-13-45' is no starting point" in line
+    assert "input.start: '2026-13-45' is not a starting point" in line
 
 
 def test_anchors_and_aliases_are_yaml_too():

@@ -189,6 +189,22 @@ async def test_the_copy_of_a_partition_that_is_assigned_waits_and_is_read_no_mor
         assert (copy.position, copy.task.rows) == (10, list(range(10)))
 
 
+async def test_a_copy_that_was_taken_for_nothing_can_be_taken_again():
+    async with running() as bench:
+        bench.assign(FIRST)
+        await bench.warm(FIRST)
+        bench.assign(owned=(FIRST,))
+        copy = await bench.standbys.take(FIRST)
+        assert await bench.standbys.take(FIRST) is None
+
+        bench.standbys.give_back(FIRST, copy)
+
+        assert await bench.standbys.take(FIRST) is copy
+        copy.restore([10])
+        bench.standbys.give_back(FIRST, copy)
+        assert await bench.standbys.take(FIRST) is None, "nobody knows what was read into it"
+
+
 async def test_a_copy_stays_where_it_was_while_others_come_and_go():
     async with running() as bench:
         bench.assign(FIRST)

@@ -36,7 +36,7 @@ class Scene:
             committer=object(),
         )
         self.end: int | Exception = 10
-        self.consumer = SimpleNamespace(has_died=False, bounds=self._bounds)
+        self.consumer = SimpleNamespace(has_died=False, is_member=True, bounds=self._bounds)
         self.recovered: list[BaseException] = []
         self.pipelines = {PARTITION: self.pipeline}
         self.forgotten: set[Partition] = set()
@@ -182,7 +182,17 @@ async def test_an_assigned_partition_that_nobody_takes_over_ends_the_service(sce
     await scene.rounds(1)
     scene.forgotten.add(PARTITION)
     await scene.rounds(MOST_IDLE_ROUNDS - 1)
-    with pytest.raises(FatalError, match="readings-0: assigned, but not taken over for 60 s"):
+    with pytest.raises(FatalError, match=r"readings-0: assigned, .* for 60 s: restart the service"):
+        await scene.rounds(1)
+
+
+async def test_while_the_group_is_silent_nobody_knows_whose_a_partition_is(scene: Scene) -> None:
+    scene.forgotten.add(PARTITION)
+    await scene.rounds(MOST_IDLE_ROUNDS - 1)
+    scene.consumer.is_member = False
+    await scene.rounds(2 * MOST_IDLE_ROUNDS)
+    scene.consumer.is_member = True
+    with pytest.raises(FatalError, match="readings-0: assigned"):
         await scene.rounds(1)
 
 
