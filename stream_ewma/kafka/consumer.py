@@ -105,8 +105,12 @@ class GroupConsumer:
 
     async def stop(self) -> None:
         """Leave the group and disconnect."""
-        await self._consumer.stop()
-        await self._admin.close()
+        try:
+            await self._consumer.stop()
+        finally:
+            # What one of its tasks has died of is raised there, before it disconnects.
+            await self._consumer._client.close()  # noqa: SLF001  no public way
+            await self._admin.close()
 
     async def revoked(self) -> None:
         """Called by aiokafka when it is about to rejoin."""

@@ -30,6 +30,7 @@ from stream_ewma.service.positions import (
     Start,
     TopicIdentity,
     first_start,
+    reset_command,
     start_with_state,
     start_without_state,
 )
@@ -312,7 +313,10 @@ class Opening:
 
     def _explained(self, partition: Partition, error: ChangelogError) -> StateError:
         changelog = self.settings.changelog_topic(partition.topic)
-        return StateError(f"{partition}: {changelog}: {error}")
+        line = f"{partition}: {changelog}: {error}"
+        if "stream-ewma" not in str(error):  # else it says itself what to do
+            line += f"; to begin anew: {reset_command(partition)}"
+        return StateError(line)
 
     async def _reader(self) -> ChangelogReader:
         if self._readers:

@@ -90,14 +90,14 @@ def start_with_state(partition: Partition, known: Known, settings: Settings) -> 
         raise StateError(
             f"{partition}: the kept state stands at offset {position}, but the topic ends at "
             f"{known.end}: records were lost, or the topic was created anew; to begin anew: "
-            f"{_reset(partition)}"
+            f"{reset_command(partition)}"
         )
     if committed is not None and committed > position:
         raise StateError(
             f"{partition}: the group's offset {committed} is ahead of the kept state, which stands "
             f"at {position}: the changelog {settings.changelog_topic(partition.topic)} has lost "
             "records, and going on from either would double or leave out readings; to begin anew: "
-            f"{_reset(partition)}"
+            f"{reset_command(partition)}"
         )
     if position < known.first:
         return _behind_a_gap(partition, position, known.first, settings)
@@ -160,7 +160,7 @@ def _check_identity(partition: Partition, marker: Marker, known: Known, settings
     if None not in (marker.topic_id, now.topic_id) and marker.topic_id != now.topic_id:
         raise StateError(
             f"{partition}: the topic was deleted and created anew since its state was kept: its "
-            f"offsets mean other records now; to begin anew: {_reset(partition)}"
+            f"offsets mean other records now; to begin anew: {reset_command(partition)}"
         )
 
 
@@ -175,7 +175,8 @@ def _behind_a_gap(partition: Partition, wanted: int, first: int, settings: Setti
     return Start(first, f"retention removed {lost} records unread", lost)
 
 
-def _reset(partition: Partition) -> str:
+def reset_command(partition: Partition) -> str:
+    """What forgets the kept state of the partition's topic."""
     return f"stream-ewma state reset --topic {partition.topic}"
 
 

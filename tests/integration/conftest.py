@@ -36,7 +36,7 @@ def broken_batches(own_broker: RealBroker) -> BreakBatch:
 
     def change(topic: str, partition: int, batch_index: int, at: int, mask: int) -> None:
         own_broker.stop()
-        (log,) = (own_broker.data / f"{topic}-{partition}").glob("*.log")
+        log = min((own_broker.data / f"{topic}-{partition}").glob("*.log"))  # the first segment
         content = bytearray(log.read_bytes())
         start = 0
         for _ in range(batch_index):

@@ -46,6 +46,18 @@ class Member:
             "a", 0, 0, config, (number, 2), topic_id=IDENTITY.topic_id, partitions=1
         )
 
+    @property
+    def is_at_end(self) -> bool:
+        """Whether all of the input is processed."""
+        return self.task.position >= len(self._rows)
+
+    def whole(self, counts: Sequence[int]) -> Iterator[str]:
+        """All of its life: take over, and work to the end of the input, so much at a time."""
+        yield from self.take_over()
+        while not self.is_at_end:
+            yield from self.work(counts)
+        yield from self.work([])
+
     def take_over(self) -> Iterator[str]:
         """Fence, restore, compare, position."""
         self._epoch = self._broker.init_producer()
