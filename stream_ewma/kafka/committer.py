@@ -157,16 +157,21 @@ class Committer:
             ) from error
 
     async def _wait_outputs(self, outputs: Delivery, offset: int) -> None:
-        """Wait for the outputs that a commit covers, for as long as a transaction may take.
+        """Wait for the outputs that a commit covers, as long as any of them get in.
 
         Their producer asks for ever. Without a word of it this would count as work that hangs.
         """
-        try:
-            async with asyncio.timeout(self._most_s):
-                await outputs.wait_delivered(offset)
-        except TimeoutError as error:
-            late = KafkaTimeoutError(f"outputs not acknowledged within {self._most_s:.0f} s")
-            raise outputs.refusal or late from error
+        while True:
+            before = outputs.answers
+            try:
+                async with asyncio.timeout(self._most_s):
+                    await outputs.wait_delivered(offset)
+                break
+            except TimeoutError as error:
+                if outputs.answers != before:
+                    continue
+                late = KafkaTimeoutError(f"outputs not acknowledged within {self._most_s:.0f} s")
+                raise outputs.refusal or late from error
         if outputs.delivered_offset < offset:
             raise KafkaError("the outputs that the commit covers were not delivered")
 

@@ -79,6 +79,10 @@ class Delivery:
         on_failed: called with the topic and the error of a batch that failed.
         on_room: called when `has_room` may have become true.
         on_sent: called with the topic and the seconds that a batch took to be acknowledged.
+
+    Attributes:
+        delivered_offset: offset up to which everything is delivered.
+        answers: batches, and pieces of batches, that the brokers have taken or refused for good.
     """
 
     def __init__(
@@ -108,6 +112,7 @@ class Delivery:
         self._wake = asyncio.Event()
         self._progress = asyncio.Event()
         self.delivered_offset = position
+        self.answers = 0
 
     @property
     def has_room(self) -> bool:
@@ -192,6 +197,7 @@ class Delivery:
             # Given up on and on its way again; no word of a producer that is gone counts.
             _ = ended.cancelled() or ended.exception()
         elif item.delivered:
+            self.answers += 1
             self._on_sent(topic, asyncio.get_running_loop().time() - began)
             self._advance()
         else:
@@ -255,8 +261,10 @@ class Delivery:
                 try:
                     await (await producer.send(batch.encoded, topic, self._partition.number))
                     attempts = 0
+                    self.answers += 1
                 except KafkaError as error:
                     if is_refusal(error, _MOST_ATTEMPTS):
+                        self.answers += 1
                         todo.extend(reversed(self._smaller(batch, error)))
                         continue
                     attempts += 1

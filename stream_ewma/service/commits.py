@@ -58,6 +58,7 @@ class Commits:
         self._loop = asyncio.get_running_loop()
         self._cut_position = kept
         self._last_cut = self._loop.time() - self._interval_s
+        self._began = self._loop.time()
         self._records = 0
         self._rows = 0
         self._moment: float | None = None
@@ -72,6 +73,8 @@ class Commits:
 
     def add(self, records: int) -> None:
         """So many records were processed since the last call."""
+        if not self._records:
+            self._began = self._loop.time()
         self._records += records
 
     async def cut_if_due(self) -> None:
@@ -86,8 +89,8 @@ class Commits:
             if earliest > now:
                 self._wake_at(earliest)
                 return
-            # A transaction is open already, and has its time.
-            latest = max(now, self._last_cut + self._longest_s)
+            # A transaction may be open since the first of the records, and has its time.
+            latest = max(now, self._began + self._longest_s)
             self._moment = min(self._pace.reserve(now, self._rows), latest)
         if self._moment > now:
             self._wake_at(self._moment)

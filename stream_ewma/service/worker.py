@@ -244,8 +244,9 @@ class Worker:
         if step.failure is not None:
             raise FatalError(
                 f"{partition}@{step.failure.offset}: {step.failure.message} "
-                "(dead_letters.on_error: fail); mend the settings, write on_error: dlq or skip, or "
-                f"pass this record: stream-ewma offsets skip {partition.topic} {partition.number} "
+                "(dead_letters.on_error: fail); mend the settings, write on_error: dlq or skip, "
+                f"or, once {step.failure.offset} is committed, pass this record: "
+                f"stream-ewma offsets skip {partition.topic} {partition.number} "
                 f"{step.failure.offset + 1}"
             )
         now = asyncio.get_running_loop().time()

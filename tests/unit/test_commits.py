@@ -184,8 +184,18 @@ async def test_what_others_have_to_write_leaves_a_transaction_its_time(
     subject.pace.reserve(1000.0, 100_000_000)  # another partition's, for 400 s
     assert await subject.at(1, 2) == [1]
     (moment, _) = subject.clock.alarms[-1]
-    assert moment == pytest.approx(1030.0)
-    assert await subject.at(30.001, 3) == [1, 3]
+    assert moment == pytest.approx(1031.0)
+    assert await subject.at(31.001, 3) == [1, 3]
+
+
+async def test_who_was_idle_for_long_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = Subject(monkeypatch, **{"delivery.transaction_timeout": "60s"})
+    assert await subject.at(0, 1) == [1]
+    for _ in range(100):  # as many other partitions have been granted a commit
+        subject.pace.reserve(1050.0, 0)
+    assert await subject.at(50, 2) == [1]
+    (moment, _) = subject.clock.alarms[-1]
+    assert moment == pytest.approx(1050.0 + 100 * SPACING_S)
 
 
 async def test_an_alarm_is_set_once_and_can_be_called_off(monkeypatch: pytest.MonkeyPatch) -> None:

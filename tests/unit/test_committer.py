@@ -36,10 +36,15 @@ class Outputs:
 
     delivered_offset = 0
 
-    def __init__(self, refusal: Exception | None) -> None:
+    def __init__(self, refusal: Exception | None, answers: int = 0) -> None:
         self.refusal = refusal
+        self.answers = 0
+        self._left = answers
 
     async def wait_delivered(self, _offset: int) -> None:
+        if self._left:
+            self._left -= 1
+            self.answers += 1
         await asyncio.Event().wait()
 
 
@@ -80,6 +85,17 @@ async def test_who_refuses_is_told_and_not_only_that_time_is_over(
         await committer.run()
     assert type(caught.value) is told
     assert refusal in (None, caught.value)
+
+
+async def test_outputs_of_which_some_arrive_are_waited_for() -> None:
+    outputs = Outputs(REFUSAL, answers=3)
+    committer = committer_of(Producer(TimeoutError(), None), outputs)
+    committer._most_s = 0.0
+    committer.commit(Cut([], 1, 0, 0))
+
+    with pytest.raises(NotEnoughReplicasError):
+        await committer.run()
+    assert outputs.answers == 3, "it has given up before nothing came any more"
 
 
 @pytest.mark.parametrize("refusal", [REFUSAL, None])
