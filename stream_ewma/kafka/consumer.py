@@ -7,7 +7,6 @@ paused at once, its start is found here, and only then it is resumed.
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -16,7 +15,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from stream_ewma.kafka.assignor import StandbyAssignor
 from stream_ewma.kafka.connect import client_options
 from stream_ewma.kafka.errors import explain
-from stream_ewma.kafka.group import Group, ask_again
+from stream_ewma.kafka.group import Group
 from stream_ewma.kafka.partition import Partition
 from stream_ewma.kafka.seams import RawConsumer
 from stream_ewma.records.fetched import BatchRun
@@ -269,15 +268,7 @@ class GroupConsumer:
 
     async def offset_at(self, partition: Partition, timestamp_ms: int) -> int | None:
         """Offset of the first record at or after a time; None when there is none yet."""
-        tp = _tp(partition)
-
-        async def ask() -> int | None:
-            answer: dict[TopicPartition, Any] = await self._consumer.offsets_for_times(
-                {tp: timestamp_ms}
-            )
-            return None if answer[tp] is None else int(answer[tp].offset)
-
-        return await ask_again(self._settings, ask, "the offset of the start time")
+        return await self._group.offset_at(partition, timestamp_ms)
 
 
 def _tp(partition: Partition) -> TopicPartition:

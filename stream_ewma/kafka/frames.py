@@ -2,7 +2,7 @@
 
 aiokafka's connection gathers a response in a buffer that grows with every packet, copies it out
 whole, and copies each partition's records out of that; it joins a request's bytes anew at each of
-the eight levels of its schema. `RawConnection` is that connection with three things replaced:
+the eight levels of its schema. `RawConnection` is that connection with this replaced:
 
 - a large response is received straight into a buffer of its size, and the records in a fetch
   response are views of it;

@@ -10,7 +10,7 @@ from typing import Any
 
 HOUR_S = 3600.0
 MEBIBYTE = 1 << 20
-WARM_UP_S = 300.0
+WARM_UP_S = 900.0
 LONG_ENOUGH_S = 900.0  # of a shorter life the slope is that of warming up
 
 
