@@ -194,6 +194,7 @@ MATRIX: Mapping[int, Row] = {
         tests=(
             f"{_START}test_offsets_ahead_of_the_state",
             f"{_START}test_a_changelog_that_was_deleted",
+            "integration/test_corrupt_batch.py::test_a_damaged_batch_parks_its_partition_alone",
             (
                 "integration/test_corrupt_batch.py::"
                 "test_a_damaged_changelog_is_refused_with_what_mends_it_and_nothing_is_written"

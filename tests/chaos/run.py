@@ -59,7 +59,7 @@ def main() -> int:
             tests = " ".join(f"tests/{test}" for test in guard.tests)
             parser.error(f"pytest --without {given['without']!r} {tests}")
         needed = [fault.brokers for fault in ALL_FAULTS if fault.name in faults]
-        given["brokers"] = max(given["brokers"], *needed)
+        given["brokers"] = max([given["brokers"], *needed])
     plan = Plan(**given, faults=faults)
     sys.stderr.write(f"{plan}\nlogs: {folder}\n")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
