@@ -4,7 +4,9 @@ It reads the topics as any consumer would, read_committed, while the faults go o
 seen must be the beginning of what is there in the end.
 """
 
+import sys
 import threading
+import traceback
 from collections import defaultdict
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -150,6 +152,12 @@ class Judge:
         """Raise what has ended the thread."""
         if self._error is not None:
             raise self._error
+
+    def place(self) -> str:
+        """How far it has read, and where its thread stands."""
+        frame = sys._current_frames().get(self._thread.ident or 0)
+        stands = "".join(traceback.format_stack(frame, 3)) if frame else "nowhere"
+        return f"the judge has read {self.input_count} readings and stands\n{stands}"
 
     def wait_drained(self, timeout_s: float = DRAIN_S) -> None:
         """Wait until everything in the input has come out.

@@ -119,7 +119,10 @@ class Scene:
         wait_until(
             arrived,
             timeout_s=budget_s,
-            what=lambda: f"no outputs of {sorted(wanted)}:\n{self.chaos.fleet.logs()}",
+            what=lambda: (
+                f"no outputs of {sorted(wanted)}; {self.chaos.judge.place()}\n"
+                f"{self.chaos.fleet.logs()}"
+            ),
         )
         return max(times, default=monotonic())
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from time import monotonic
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
@@ -24,6 +25,10 @@ _TRANSIENT = {
     KafkaError.KAFKA_STORAGE_ERROR,
 }
 
+SILENCE_S = 15.0
+"""After so long a new client asks: one that reads without a group is sometimes left without an
+answer for good by a broker that comes back (rust-rdkafka's issue 597 has it, too)."""
+
 
 class Tape:
     """The committed records of some topics, in order within each partition.
@@ -35,24 +40,24 @@ class Tape:
     """
 
     def __init__(self, cluster: Cluster, topics: Iterable[str], *, group: str = "tape") -> None:
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": cluster.bootstrap,
-                "group.id": group,
-                "enable.auto.commit": False,
-                "isolation.level": "read_committed",
-                "auto.offset.reset": "error",
-                "fetch.wait.max.ms": 20,
-                "enable.partition.eof": True,
-                "reconnect.backoff.max.ms": 500,
-                "log_level": 0,
-            }
-        )
-        self._places = {
-            (topic, partition) for topic in topics for partition in range(cluster.partitions(topic))
+        self._settings = {
+            "bootstrap.servers": cluster.bootstrap,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "error",
+            "fetch.wait.max.ms": 20,
+            "enable.partition.eof": True,
+            "reconnect.backoff.max.ms": 500,
+            "log_level": 0,
+        }
+        self._next = {
+            (topic, partition): OFFSET_BEGINNING
+            for topic in topics
+            for partition in range(cluster.partitions(topic))
         }
         self._ended: set[tuple[str, int]] = set()
-        self._consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in self._places])
+        self._connect()
 
     def read(self, most: int = 2_000, timeout_s: float = 0.05) -> list[tuple[str, Message]]:
         """The next records with their topics, as many as have come.
@@ -62,23 +67,35 @@ class Tape:
         """
         found = []
         for got in self._consumer.consume(most, timeout=timeout_s):
-            error, topic, partition = got.error(), got.topic(), got.partition()
+            error, place = got.error(), (str(got.topic()), int(got.partition() or 0))
             if error is None:
-                found.append((str(topic), as_message(got)))
+                message = as_message(got)
+                found.append((place[0], message))
+                self._next[place] = message.offset + 1
             elif error.code() == KafkaError._PARTITION_EOF:
-                self._ended.add((str(topic), int(partition or 0)))
+                self._ended.add(place)
             elif error.code() not in _TRANSIENT:
-                raise RuntimeError(f"{topic}: {error}")
+                raise RuntimeError(f"{place[0]}: {error}")
+        if found:
+            self._heard = monotonic()
+        elif monotonic() - self._heard > SILENCE_S:
+            self._consumer.close()
+            self._connect()
         return found
 
     def read_to_end(self) -> Iterator[tuple[str, Message]]:
         """All records up to the present end of every partition."""
-        while self._ended != self._places:
+        while self._ended != self._next.keys():
             yield from self.read()
 
     def close(self) -> None:
         """Disconnect."""
         self._consumer.close()
+
+    def _connect(self) -> None:
+        self._consumer = Consumer(self._settings)
+        self._consumer.assign([TopicPartition(*place, at) for place, at in self._next.items()])
+        self._heard = monotonic()
 
 
 class Digest:

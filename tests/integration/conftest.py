@@ -10,6 +10,7 @@ from tests.support.broker import RealBroker
 from tests.support.cluster import Cluster
 from tests.support.job import Job
 from tests.support.prometheus import RULES, Prometheus
+from tests.support.waiting import wait_until
 
 MakeJob = Callable[..., Job]
 StartPrometheus = Callable[..., Prometheus]
@@ -35,6 +36,8 @@ def broken_batches(own_broker: RealBroker) -> BreakBatch:
     """Change bytes of a partition's log while its broker is down."""
 
     def change(topic: str, partition: int, batch_index: int, at: int, mask: int) -> None:
+        cluster = Cluster(own_broker.bootstrap)
+        partitions = cluster.partitions(topic)
         own_broker.stop()
         log = min((own_broker.data / f"{topic}-{partition}").glob("*.log"))  # the first segment
         content = bytearray(log.read_bytes())
@@ -44,6 +47,7 @@ def broken_batches(own_broker: RealBroker) -> BreakBatch:
         content[start + at] ^= mask
         log.write_bytes(content)
         own_broker.start()
+        wait_until(lambda: cluster.partitions(topic) == partitions, what=f"{topic} has no leaders")
 
     return change
 

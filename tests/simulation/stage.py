@@ -84,6 +84,11 @@ class Stage:
             self._members,
         )
 
+    @property
+    def is_done(self) -> bool:
+        """Whether all of the input is committed."""
+        return self.broker.committed == len(self.rows)
+
     def check(self, last: Member, expected: Broker, told: str) -> None:
         """Insist on what an undisturbed run leaves behind, bit for bit; nothing hangs.
 

@@ -17,6 +17,8 @@ from tests.support.streams import NAMES
 
 SCHEDULES = number_given("STREAM_EWMA_SCHEDULES") or 25
 MOST_TURNS = 60
+REST = 0.2
+"""How likely a turn is the last one when all is committed: there is little left to break."""
 AT_ONCE = [7]
 """How much a member takes in that nothing happens to."""
 
@@ -41,6 +43,8 @@ class Schedule:
         """Let chance decide; at the end one member finishes alone."""
         self._new_life()
         for _ in range(MOST_TURNS):
+            if self._stage.is_done and self._chance.random() < REST:
+                break
             if not self._lives or self._chance.random() < 0.03:
                 self._new_life()  # a rebalance; the members before do not know of it yet
             life = self._chance.choice(self._lives)

@@ -15,6 +15,7 @@ from confluent_kafka import (
     Consumer,
     ConsumerGroupTopicPartitions,
     KafkaError,
+    KafkaException,
     Producer,
     TopicPartition,
 )
@@ -182,13 +183,26 @@ class Cluster:
     def end_offsets(self, topic: str) -> dict[int, int]:
         """Return each partition's high watermark."""
         consumer = self._reader("read_uncommitted")
+        ends: dict[int, int] = {}
+
+        def ask() -> bool:
+            try:
+                for p in range(self.partitions(topic)):
+                    _, ends[p] = consumer.get_watermark_offsets(
+                        TopicPartition(topic, p), REQUEST_TIMEOUT_S
+                    )
+            except KafkaException as error:
+                # A broker that has just started is named as leader before it leads.
+                if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
+                    raise
+                return False
+            return True
+
         try:
-            return {
-                p: consumer.get_watermark_offsets(TopicPartition(topic, p), REQUEST_TIMEOUT_S)[1]
-                for p in range(self.partitions(topic))
-            }
+            wait_until(ask, what=f"{topic} has a partition that nobody leads")
         finally:
             consumer.close()
+        return ends
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return the group's committed offset of each partition that has one."""
