@@ -1,7 +1,7 @@
 """Schedules: members that crash, sleep and come back between any two steps.
 
 A schedule is its seed. `STREAM_EWMA_SEED=17 pytest tests/simulation -k default` runs one again,
-`STREAM_EWMA_SCHEDULES=1000` so many of each kind: a core gets through some 900 a minute.
+`STREAM_EWMA_SCHEDULES=1000` so many of each kind: a core gets through some 700 a minute.
 """
 
 import random
