@@ -68,13 +68,19 @@ class Watch:
             self._finish.wait(_REFRESH_S)
 
     def drain(self) -> None:
-        """Wait, though not long, for what was fed in to come out smoothed.
+        """Wait for what was fed in to come out smoothed, as long as any of it still comes.
 
         Raises:
             StreamEwmaError: a part failed.
         """
-        deadline = time.monotonic() + (_DRAIN_S if self._smoothing_since is not None else 0)
-        while self._tally.backlog and time.monotonic() < deadline:
+        smoothed = 0
+        deadline = time.monotonic()
+        while self._tally.backlog:
+            if self._tally.smoothed > smoothed:
+                smoothed = self._tally.smoothed
+                deadline = time.monotonic() + _DRAIN_S
+            if time.monotonic() >= deadline:
+                return
             self._check()
             self._workers[0].ending.wait(_REFRESH_S)
 

@@ -137,14 +137,18 @@ class Opening:
                 known = await self._known(partition, None, await self._committed(partition))
                 start = start_without_state(partition, known, self.settings)
                 return await self._begin(partition, self.new_task(partition), None, known, start)
-            await self._counted_in(partition)
-            producer = self.producer(partition)
-            try:
-                await producer.start()
-                return await self._with_state(partition, producer)
-            except BaseException:
+            while True:
+                await self._counted_in(partition)
+                producer = self.producer(partition)
+                try:
+                    await producer.start()
+                    opened = await self._with_state(partition, producer)
+                except BaseException:
+                    await producer.stop()
+                    raise
+                if opened is not None:
+                    return opened
                 await producer.stop()
-                raise
 
     async def _counted_in(self, partition: Partition) -> None:
         """Wait for a word of the group: without one, another member may own the partition by now.
@@ -161,7 +165,14 @@ class Opening:
             is_told = True
             await asyncio.sleep(_GROUP_S)
 
-    async def _with_state(self, partition: Partition, producer: TransactionalProducer) -> Opened:
+    async def _with_state(
+        self, partition: Partition, producer: TransactionalProducer
+    ) -> Opened | None:
+        """Go on with what is kept; None where that was void, and is forgotten now.
+
+        A commit is answered before all partitions of its transaction know of it. Only the next
+        producer's start waits for that: until then the group may still answer the offset before.
+        """
         # Before the rows are read: an offset of whoever takes the partition over meanwhile would be
         # ahead of them, as if rows had been lost. The first commit here fails then.
         committed = await self._committed(partition)
@@ -171,7 +182,7 @@ class Opening:
         if start.is_rebuild:
             _log.warning("%s: %s", partition, start.warning)
             await self._forget(partition, producer, known)
-            return await self._with_state(partition, producer)
+            return None
         return await self._begin(partition, task, producer, known, start)
 
     async def _forget(

@@ -207,7 +207,7 @@ def test_a_reading_far_from_all_others_does_not_flatten_the_plot(serve, open_pag
     await_line(page)
     # Of few readings none is far from the others.
     wait_until(lambda: int(readout(page).rpartition("count ")[2]) > 40)
-    assert span(page) > 0.4
+    wait_until(lambda: span(page) > 0.4, what=lambda: f"the line takes {span(page)} of the height")
 
     server.call(server.member.step, 1e6)
     page.wait_for_timeout(1_500)

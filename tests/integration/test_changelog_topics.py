@@ -1,5 +1,7 @@
 """Changelog topics: how they are made, what is refused, and what tells one topic from another."""
 
+import re
+
 import pytest
 from confluent_kafka.admin import NewPartitions
 
@@ -121,9 +123,15 @@ async def test_without_durable_state_there_is_no_changelog(cluster: Cluster):
 
 
 def topic_id_on_disk(broker: RealBroker, topic: str) -> str:
-    """The id as the broker keeps it."""
-    lines = (broker.data / f"{topic}-0" / "partition.metadata").read_text().splitlines()
-    return next(line.removeprefix("topic_id: ") for line in lines if line.startswith("topic_id"))
+    """The id as the broker keeps it, which tells of a topic a little before it has its files."""
+    file = broker.data / f"{topic}-0" / "partition.metadata"
+    found = wait_until(
+        lambda: re.search(
+            r"^topic_id: (\S+)\n", file.read_text() if file.exists() else "", re.MULTILINE
+        ),
+        what=f"{topic} has no files",
+    )
+    return str(found[1])
 
 
 async def test_a_topic_made_anew_has_another_id(own_broker: RealBroker):

@@ -73,18 +73,20 @@ class Cluster:
         return name
 
     def configure_topic(self, name: str, **config: str) -> None:
-        """Change settings of a topic, underscores for dots."""
+        """Change settings of a topic, underscores for dots; return when the broker has them."""
+        wanted = {setting.replace("_", "."): text for setting, text in config.items()}
         entries = [
-            ConfigEntry(
-                setting.replace("_", "."),
-                text,
-                incremental_operation=AlterConfigOpType.SET,
-            )
-            for setting, text in config.items()
+            ConfigEntry(setting, text, incremental_operation=AlterConfigOpType.SET)
+            for setting, text in wanted.items()
         ]
         resource = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=entries)
         for done in self.admin.incremental_alter_configs([resource]).values():
             done.result(REQUEST_TIMEOUT_S)
+        # The controller has answered; the broker that is asked next hears of it a little later.
+        wait_until(
+            lambda: wanted.items() <= self.topic_config(name).items(),
+            what=lambda: f"{wanted} is not in {self.topic_config(name)}",
+        )
 
     def topic_config(self, name: str) -> dict[str, str]:
         """Return a topic's settings under Kafka's names."""

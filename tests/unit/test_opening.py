@@ -14,6 +14,7 @@ from stream_ewma.kafka.errors import FencedError
 from stream_ewma.service import opening as module
 from stream_ewma.service.counters import Counters
 from stream_ewma.service.opening import Opening, Parts
+from stream_ewma.service.positions import Start
 from stream_ewma.service.standby import Copy
 from tests.support.given import load
 
@@ -217,3 +218,20 @@ async def test_a_reader_that_fails_takes_the_idle_ones_with_it():
 
     assert log.count("reader stopped") == 2  # one of the two was at work
     assert opening._readers == []
+
+
+async def test_what_was_forgotten_is_looked_at_again_only_after_the_next_fence(monkeypatch):
+    log = Calls()
+    starts = iter([Start(0, "void", is_rebuild=True), Start(0)])
+    monkeypatch.setattr(module, "start_with_state", lambda *_known: next(starts))
+
+    async def forget(*_arguments: object) -> None:
+        log.append("forgotten")
+
+    monkeypatch.setattr(Opening, "_forget", forget)
+    with opening_of(log, ends=(7, 7)) as opening:
+        opened = await opening.open(PARTITION)
+
+    taken_over = ["fenced", "offset asked", "read from None"]
+    assert log == [*taken_over, "forgotten", "producer stopped", *taken_over]
+    assert opened.task.position == 0
