@@ -127,7 +127,7 @@ def topic_id_on_disk(broker: RealBroker, topic: str) -> str:
     file = broker.data / f"{topic}-0" / "partition.metadata"
     found = wait_until(
         lambda: re.search(
-            r"^topic_id: (\S+)\n", file.read_text() if file.exists() else "", re.MULTILINE
+            r"^topic_id: (\S+)$", file.read_text() if file.exists() else "", re.MULTILINE
         ),
         what=f"{topic} has no files",
     )
