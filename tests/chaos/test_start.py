@@ -1,7 +1,6 @@
 """What a member makes of topics, offsets and state that do not fit, on the real broker."""
 
 import pytest
-from confluent_kafka.admin import NewPartitions
 
 from tests.support.cluster import Message
 from tests.support.service import READY
@@ -84,9 +83,7 @@ def test_more_partitions_than_the_state_was_kept_for(worked: Scene) -> None:
         chaos.topics.changelog,
         chaos.topics.dead,
     ):
-        (made,) = chaos.cluster.admin.create_partitions([NewPartitions(topic, 4)]).values()
-        made.result(30)
-    wait_until(lambda: chaos.cluster.partitions(chaos.topics.input) == 4)
+        chaos.cluster.grow_topic(topic, 4)
 
     line = refused(worked)
 

@@ -3,14 +3,13 @@
 import re
 
 import pytest
-from confluent_kafka.admin import NewPartitions
 
 from stream_ewma.errors import TopicError
 from stream_ewma.kafka import topics
 from stream_ewma.kafka.topic_state import Role
 from stream_ewma.settings import Settings
 from tests.support.broker import RealBroker
-from tests.support.cluster import REQUEST_TIMEOUT_S, Cluster, Message
+from tests.support.cluster import Cluster, Message
 from tests.support.waiting import wait_until
 
 from .test_topics import settings_for
@@ -23,12 +22,6 @@ async def made(cluster: Cluster, partitions: int = 2, **overrides: object) -> tu
     await topics.create(settings, await topics.describe(settings))
     assert await topics.verify(settings) == {source: partitions}
     return settings, settings.changelog_topic(source)
-
-
-def configure(cluster: Cluster, topic: str, name: str, value: str) -> None:
-    """Change a setting, and wait until the broker knows."""
-    cluster.configure_topic(topic, **{name.replace(".", "_"): value})
-    wait_until(lambda: cluster.topic_config(topic)[name] == value)
 
 
 async def problem(settings: Settings) -> str:
@@ -61,8 +54,8 @@ async def test_a_changelog_is_compacted_and_keeps_rows_of_any_age(cluster: Clust
 
 async def test_a_broker_takes_rows_of_any_time(cluster: Cluster):
     _, changelog = await made(cluster, 1)
-    configure(cluster, changelog, "message.timestamp.after.max.ms", "1000")
-    configure(cluster, changelog, "message.timestamp.before.max.ms", "1000")
+    limits = {f"message_timestamp_{which}_max_ms": "1000" for which in ("after", "before")}
+    cluster.configure_topic(changelog, **limits)
 
     cluster.produce(changelog, [Message(b"k", b"v", timestamp=t) for t in (0, 2**50)])
 
@@ -72,7 +65,7 @@ async def test_a_broker_takes_rows_of_any_time(cluster: Cluster):
 @pytest.mark.parametrize("policy", ["delete", "compact,delete"])
 async def test_a_changelog_that_loses_rows_is_refused(cluster: Cluster, policy: str):
     settings, changelog = await made(cluster)
-    configure(cluster, changelog, "cleanup.policy", policy)
+    cluster.configure_topic(changelog, cleanup_policy=policy)
 
     assert await problem(settings) == (
         f"{changelog}: its cleanup.policy is {policy}, which deletes state; run:"
@@ -82,7 +75,7 @@ async def test_a_changelog_that_loses_rows_is_refused(cluster: Cluster, policy: 
 
 async def test_a_changelog_that_takes_only_smaller_batches_is_refused(cluster: Cluster):
     settings, changelog = await made(cluster)
-    configure(cluster, changelog, "max.message.bytes", "100000")
+    cluster.configure_topic(changelog, max_message_bytes="100000")
 
     assert await problem(settings) == (
         f"{changelog}: its max.message.bytes (100000) is less than output.max_batch_bytes"
@@ -96,11 +89,8 @@ async def test_another_number_of_partitions_is_explained(cluster: Cluster, which
     settings, changelog = await made(cluster)
     (source,) = settings.input.topics
     grown = [source, f"{source}-ewma"] if which == "input" else [changelog]
-    for done in cluster.admin.create_partitions(
-        [NewPartitions(name, 3) for name in grown]
-    ).values():
-        done.result(REQUEST_TIMEOUT_S)
-    wait_until(lambda: all(cluster.partitions(name) == 3 for name in grown))
+    for name in grown:
+        cluster.grow_topic(name, 3)
 
     found = await problem(settings)
 

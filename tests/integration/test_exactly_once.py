@@ -1,10 +1,7 @@
 """State that outlives the process, and outputs that appear exactly once."""
 
-from confluent_kafka.admin import NewPartitions
-
 from tests.support.job import ALPHA, readings
 from tests.support.oracle import expected_outputs, parsed
-from tests.support.waiting import wait_until
 
 
 def expected(count):
@@ -47,9 +44,7 @@ def test_an_input_that_gained_partitions_is_refused_or_read_again(make_job):
     first = job.start()
     job.outputs(100)
     first.stop()
-    (grown,) = job.cluster.admin.create_partitions([NewPartitions(job.topic, 2)]).values()
-    grown.result(30)
-    wait_until(lambda: job.cluster.partitions(job.topic) == 2)
+    job.cluster.grow_topic(job.topic, 2)
 
     refused = job.launch()
     assert refused.wait_exit() == 73

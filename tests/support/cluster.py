@@ -24,6 +24,7 @@ from confluent_kafka.admin import (
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    NewPartitions,
     NewTopic,
 )
 
@@ -94,6 +95,12 @@ class Cluster:
             [ConfigResource(ConfigResource.Type.TOPIC, name)]
         ).values()
         return {entry.name: entry.value for entry in answer.result(REQUEST_TIMEOUT_S).values()}
+
+    def grow_topic(self, name: str, partitions: int) -> None:
+        """Give a topic so many partitions and wait until each has a leader."""
+        for grown in self.admin.create_partitions([NewPartitions(name, partitions)]).values():
+            grown.result(REQUEST_TIMEOUT_S)
+        wait_until(lambda: self.partitions(name) == partitions, what=f"{name} has no leaders")
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic and wait until it is gone."""
